@@ -1,0 +1,120 @@
+#include "greenroom/scheduler/dump.h"
+
+#include <cxxabi.h>
+
+#include <cstdio>
+#include <cstdlib>
+#include <exception>
+
+#include "greenroom/scheduler/hub.h"
+#include "greenroom/scheduler/stack_trace.h"
+#include "greenroom/scheduler/throw_hook.h"
+
+namespace greenroom {
+namespace detail {
+
+std::string demangle(const char* name) {
+  int status = 0;
+  char* text = abi::__cxa_demangle(name, nullptr, nullptr, &status);
+  std::string result = status == 0 && text ? text : name;
+  std::free(text);
+  return result;
+}
+
+std::string describe(const Task& task) { return task.ops->describe(task); }
+
+std::string current_stack_text() { return to_string(capture_stack_trace(1)); }
+
+std::string current_exception_text() {
+  const std::type_info* type = abi::__cxa_current_exception_type();
+  std::string name = type ? demangle(type->name()) : "an unknown exception";
+  try {
+    throw;
+  } catch (const std::exception& error) {
+    return name + ": " + error.what();
+  } catch (const std::string& text) {
+    return "std::string: " + text;
+  } catch (const char* text) {
+    return std::string("const char*: ") + text;
+  } catch (...) {
+    return name;
+  }
+}
+
+void report_uncaught(const Task& task) noexcept {
+  try {
+    std::string text =
+        "greenroom: " + describe(task) + " failed with " + current_exception_text() + "\n";
+    if (const StackTrace* trace = trace_of_current_exception()) text += to_string(*trace);
+    std::fputs(text.c_str(), stderr);
+  } catch (...) {
+    std::fputs("greenroom: a greenlet failed, and so did its report\n", stderr);
+  }
+}
+
+namespace {
+
+std::string age_text(std::int64_t nanoseconds) {
+  char text[32];
+  std::snprintf(text, sizeof text, "%.3f s", static_cast<double>(nanoseconds) * 1e-9);
+  return text;
+}
+
+const char* state_text(TaskState state) {
+  switch (state) {
+    case TaskState::unscheduled:
+      return "not started";
+    case TaskState::fresh:
+      return "ready, without a stack";
+    case TaskState::ready:
+      return "ready";
+    case TaskState::running:
+      return "running";
+    case TaskState::parked:
+      return "parked";
+    case TaskState::idle:
+      return "idle, without a stack";
+    case TaskState::finished:
+      return "finished";
+    case TaskState::abandoned:
+      return "abandoned";
+  }
+  return "?";
+}
+
+}  // namespace
+
+std::string dump_hub(Hub& hub) {
+  constexpr std::size_t listed_limit = 1000;
+  std::string text;
+  std::size_t listed = 0;
+  const std::int64_t now = hub.now();
+  hub.for_each_task([&](Task& task) {
+    if (++listed > listed_limit) return;
+    text += "  " + describe(task) + ": ";
+    if (task.state != TaskState::parked) {
+      text += std::string(state_text(task.state)) + "\n";
+      return;
+    }
+    text +=
+        std::string("parked in ") + task.park->reason + " for " + age_text(now - task.park->since);
+    if (task.park->deadline != no_deadline)
+      text += ", " + age_text(task.park->deadline - now) + " left";
+    text += "\n";
+    const auto [low, high] = hub.stack_bounds(task);
+    if (low) text += to_string(capture_suspended(task.fiber->context(), low, high), 12);
+  });
+  if (listed > listed_limit)
+    text += "  ... and " + std::to_string(listed - listed_limit) + " more\n";
+  return text;
+}
+
+}  // namespace detail
+
+std::string dump() {
+  Hub* hub = Hub::current_if_any();
+  if (!hub) return "no hub on this thread\n";
+  return "hub " + std::to_string(hub->id()) + ":\n" + detail::dump_hub(*hub);
+}
+
+}  // namespace greenroom

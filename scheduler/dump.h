@@ -1,0 +1,30 @@
+// Texts for people: what a task is, what everything parked waits for, and where.
+#pragma once
+
+#include <string>
+
+#include "greenroom/scheduler/task.h"
+
+namespace greenroom {
+
+// Everything parked on this thread's hub - name, reason, age, stack - as text. Other hubs are
+// listed without stacks' frames of running greenlets. For logs and the debugger; safe at any time
+// on the hub's thread.
+std::string dump();
+
+namespace detail {
+
+std::string demangle(const char* name);
+// "actor <0.12.0> 'name'", "greenlet f()", "root greenlet".
+std::string describe(const Task& task);
+std::string dump_hub(Hub& hub);
+// The stack of the running task, one line per frame.
+std::string current_stack_text();
+// "greenlet f() failed with std::runtime_error: text" and the stack at the throw, on stderr; in a
+// catch block.
+void report_uncaught(const Task& task) noexcept;
+// "std::runtime_error: text" of the exception being handled.
+std::string current_exception_text();
+
+}  // namespace detail
+}  // namespace greenroom

@@ -1,0 +1,39 @@
+#include "greenroom/scheduler/event.h"
+
+namespace greenroom::green {
+
+void Event::set() {
+  const std::lock_guard lock(mutex_);
+  is_set_ = true;
+  waiters_.wake_all();
+}
+
+void Event::clear() {
+  const std::lock_guard lock(mutex_);
+  is_set_ = false;
+}
+
+bool Event::is_set() const {
+  const std::lock_guard lock(mutex_);
+  return is_set_;
+}
+
+bool Event::wait(Wait wait) {
+  detail::Task& self = detail::enter_blocking_call();
+  const std::int64_t deadline = wait.to_deadline();
+  std::unique_lock lock(mutex_);
+  if (is_set_) return true;
+  if (wait.is_poll()) return false;
+  detail::WaitNode node(self);
+  waiters_.push_back(node);
+  lock.unlock();
+  const detail::ParkResult result = detail::park("event.wait", deadline);
+  lock.lock();
+  node.unlink();
+  const bool is_set = is_set_;
+  lock.unlock();
+  if (result == detail::ParkResult::interrupted) detail::throw_pending();
+  return result == detail::ParkResult::woken || is_set;
+}
+
+}  // namespace greenroom::green

@@ -1,0 +1,84 @@
+// green::Event and green::AsyncResult: one-shot news for any number of waiters, as gevent.event.
+// Any thread may set; any greenlet of any hub may wait. Both must outlive their waiters.
+#pragma once
+
+#include <exception>
+#include <mutex>
+#include <optional>
+#include <utility>
+
+#include "greenroom/scheduler/interrupt.h"
+#include "greenroom/scheduler/park.h"
+#include "greenroom/scheduler/time.h"
+
+namespace greenroom::green {
+
+// A flag to wait for. As gevent.event.Event.
+class Event {
+ public:
+  // Wakes those who wait now, in order; who waits later does not wait. Any thread.
+  void set();
+  void clear();
+  bool is_set() const;
+  // **Blocks.** until it is set; false if the wait was over first. True even if it is cleared
+  // before this greenlet runs again.
+  bool wait(Wait wait = Wait::forever());
+
+ private:
+  mutable std::mutex mutex_;
+  bool is_set_ = false;
+  detail::WaitQueue waiters_;
+};
+
+// A value or an exception that comes once; setting it again replaces it for later readers. As
+// gevent.event.AsyncResult.
+template <class T = void>
+class AsyncResult {
+ public:
+  // Any thread.
+  void set(T value) {
+    {
+      const std::lock_guard lock(mutex_);
+      value_.emplace(std::move(value));
+      exception_ = nullptr;
+    }
+    event_.set();
+  }
+  void set_exception(std::exception_ptr exception) {
+    {
+      const std::lock_guard lock(mutex_);
+      value_.reset();
+      exception_ = std::move(exception);
+    }
+    event_.set();
+  }
+  // It has a value or an exception.
+  bool ready() const { return event_.is_set(); }
+  bool successful() const {
+    const std::lock_guard lock(mutex_);
+    return value_.has_value();
+  }
+  // **Blocks.** until it is set. A copy of the value; rethrows the exception; TimeoutError if the
+  // wait was over first.
+  T get(Wait wait = Wait::forever()) {
+    if (!event_.wait(wait)) throw TimeoutError();
+    const std::lock_guard lock(mutex_);
+    if (exception_) std::rethrow_exception(exception_);
+    return *value_;
+  }
+  // **Blocks.** until it is set; the value, or nothing if the wait was over first or it holds an
+  // exception.
+  std::optional<T> wait(Wait wait = Wait::forever()) {
+    if (!event_.wait(wait)) return std::nullopt;
+    const std::lock_guard lock(mutex_);
+    return value_;
+  }
+
+ private:
+  mutable std::mutex mutex_;
+  std::optional<T> value_;
+  std::exception_ptr exception_;
+  Event event_;
+};
+
+}  // namespace greenroom::green

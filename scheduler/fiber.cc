@@ -1,0 +1,144 @@
+#include "greenroom/scheduler/fiber.h"
+
+#include <cxxabi.h>
+#include <pthread.h>
+
+#include <boost/context/detail/fcontext.hpp>
+#include <cerrno>
+#include <cstring>
+#include <new>
+
+#if __has_include(<valgrind/valgrind.h>)
+#include <valgrind/valgrind.h>
+#define GREENROOM_VALGRIND 1
+#endif
+#if GREENROOM_ASAN
+#include <sanitizer/common_interface_defs.h>
+#endif
+#if GREENROOM_TSAN
+#include <sanitizer/tsan_interface.h>
+#endif
+
+namespace greenroom::detail {
+
+namespace context = boost::context::detail;
+
+ExceptionState* thread_exception_state() noexcept {
+  return reinterpret_cast<ExceptionState*>(abi::__cxa_get_globals());
+}
+
+namespace {
+
+// jump_fcontext carries one word; the pair (from, to) lives on the leaving fiber's stack during the
+// switch.
+struct Handover {
+  Fiber* from;
+  Fiber* to;
+};
+
+}  // namespace
+
+struct Fiber::Start {
+  static void enter(context::transfer_t transfer) noexcept {
+    const Handover handover = *static_cast<Handover*>(transfer.data);
+    handover.from->context_ = transfer.fctx;
+    Fiber* self = handover.to;
+    self->end_switch();
+    ExceptionState* exceptions = thread_exception_state();
+    *exceptions = ExceptionState{};
+    self->entry_(self->argument_);
+    __builtin_unreachable();
+  }
+};
+
+Fiber::Fiber() {
+#if GREENROOM_ASAN
+  pthread_attr_t attributes;
+  if (pthread_getattr_np(pthread_self(), &attributes) == 0) {
+    void* base = nullptr;
+    pthread_attr_getstack(&attributes, &base, &asan_size_);
+    asan_bottom_ = base;
+    pthread_attr_destroy(&attributes);
+  }
+#endif
+#if GREENROOM_TSAN
+  tsan_fiber_ = __tsan_get_current_fiber();
+#endif
+}
+
+Fiber& Fiber::create(Stack stack, Entry entry, void* argument) noexcept {
+  std::byte* place = stack.top() - sizeof(Fiber);
+  place -= reinterpret_cast<std::uintptr_t>(place) % 16;
+  return *new (place) Fiber(stack, entry, argument);
+}
+
+Stack Fiber::destroy(Fiber& fiber) noexcept {
+  const Stack stack = fiber.stack_;
+  fiber.~Fiber();
+  return stack;
+}
+
+Fiber::Fiber(Stack stack, Entry entry, void* argument) noexcept
+    : stack_(stack), entry_(entry), argument_(argument) {
+  auto* top = reinterpret_cast<std::byte*>(this);
+  context_ =
+      context::make_fcontext(top, static_cast<std::size_t>(top - stack_.base), &Start::enter);
+#if GREENROOM_ASAN
+  asan_bottom_ = stack_.base;
+  asan_size_ = stack_.size;
+#endif
+#if GREENROOM_TSAN
+  tsan_fiber_ = __tsan_create_fiber(0);
+  tsan_owned_ = true;
+#endif
+#if GREENROOM_VALGRIND
+  valgrind_id_ = VALGRIND_STACK_REGISTER(stack_.base, stack_.top());
+#endif
+}
+
+Fiber::~Fiber() {
+#if GREENROOM_TSAN
+  if (tsan_owned_) __tsan_destroy_fiber(tsan_fiber_);
+#endif
+#if GREENROOM_VALGRIND
+  if (stack_) VALGRIND_STACK_DEREGISTER(valgrind_id_);
+#endif
+}
+
+void Fiber::begin_switch([[maybe_unused]] Fiber& to, [[maybe_unused]] Leaving leaving) noexcept {
+#if GREENROOM_ASAN
+  // A null place for the fake stack tells ASan to free it: this fiber does not come back.
+  __sanitizer_start_switch_fiber(leaving == Leaving::for_good ? nullptr : &fake_stack_,
+                                 to.asan_bottom_, to.asan_size_);
+#endif
+#if GREENROOM_TSAN
+  __tsan_switch_to_fiber(to.tsan_fiber_, 0);
+#endif
+}
+
+void Fiber::end_switch() noexcept {
+#if GREENROOM_ASAN
+  __sanitizer_finish_switch_fiber(fake_stack_, nullptr, nullptr);
+#endif
+}
+
+void Fiber::switch_to(Fiber& to, ExceptionState* exceptions) noexcept {
+  const ExceptionState saved_exceptions = *exceptions;
+  const int saved_errno = errno;
+  Handover handover{this, &to};
+  begin_switch(to, Leaving::for_a_while);
+  const context::transfer_t transfer = context::jump_fcontext(to.context_, &handover);
+  static_cast<Handover*>(transfer.data)->from->context_ = transfer.fctx;
+  end_switch();
+  errno = saved_errno;
+  *exceptions = saved_exceptions;
+}
+
+void Fiber::leave_for(Fiber& to) noexcept {
+  Handover handover{this, &to};
+  begin_switch(to, Leaving::for_good);
+  context::jump_fcontext(to.context_, &handover);
+  __builtin_unreachable();
+}
+
+}  // namespace greenroom::detail

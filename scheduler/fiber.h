@@ -1,0 +1,96 @@
+// A fiber: one stack and the context saved on it. The only file (with fiber.cc) that knows
+// fcontext, the sanitizers' fiber calls and the C++ runtime's per-thread exception state.
+//
+// Private to the scheduler. A fiber belongs to one hub and is used by that hub's thread only.
+// Invariants: exactly one fiber of a thread is current; `context_` is valid while the fiber is not
+// current; what the C++ runtime and errno keep per thread is kept per fiber across a switch.
+//
+// Rejected: boost::context::fiber (it allocates a control record on every stack, unwinds by its own
+// exception, and Debian builds it without sanitizer support); ucontext (a system call per switch).
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+#include "greenroom/scheduler/stack.h"
+
+#if defined(__SANITIZE_ADDRESS__)
+#define GREENROOM_ASAN 1
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer)
+#define GREENROOM_ASAN 1
+#endif
+#endif
+#if defined(__SANITIZE_THREAD__)
+#define GREENROOM_TSAN 1
+#elif defined(__has_feature)
+#if __has_feature(thread_sanitizer)
+#define GREENROOM_TSAN 1
+#endif
+#endif
+
+namespace greenroom::detail {
+
+// The first two words of __cxa_eh_globals, as the Itanium C++ ABI fixes them.
+struct ExceptionState {
+  void* caught = nullptr;
+  unsigned int uncaught = 0;
+};
+
+// The calling thread's exception state. The address is stable for the life of the thread.
+ExceptionState* thread_exception_state() noexcept;
+
+class Fiber {
+ public:
+  using Entry = void (*)(void* argument);
+
+  // The fiber that stands for the calling thread's own stack.
+  Fiber();
+  ~Fiber();
+  // A fiber that calls entry(argument) on `stack` at its first switch. `entry` must never return.
+  // The object lies at the top of its own stack (the page is touched anyway): end it with
+  // destroy(), which hands the stack back.
+  static Fiber& create(Stack stack, Entry entry, void* argument) noexcept;
+  static Stack destroy(Fiber& fiber) noexcept;
+  Fiber(const Fiber&) = delete;
+  Fiber& operator=(const Fiber&) = delete;
+
+  // Leaves `this`, which must be current, for `to`. Returns when something switches back.
+  void switch_to(Fiber& to, ExceptionState* exceptions) noexcept;
+  // The same, for good: `this` is destroyed before anything switches to it again.
+  [[noreturn]] void leave_for(Fiber& to) noexcept;
+
+  const Stack& stack() const { return stack_; }
+  bool is_thread() const { return !stack_; }
+
+  // The saved context of a fiber that is not current; for debuggers and stack walks.
+  void* context() const { return context_; }
+
+  // Free for the owner: a link for its lists.
+  Fiber* next = nullptr;
+  bool is_dedicated = false;  // made for one task with a stack size of its own
+
+ private:
+  struct Start;
+  Fiber(Stack stack, Entry entry, void* argument) noexcept;
+  enum class Leaving : std::uint8_t { for_a_while, for_good };
+  void begin_switch(Fiber& to, Leaving leaving) noexcept;
+  void end_switch() noexcept;
+
+  void* context_ = nullptr;
+  Stack stack_;
+  Entry entry_ = nullptr;
+  void* argument_ = nullptr;
+#if GREENROOM_ASAN
+  void* fake_stack_ = nullptr;
+  const void* asan_bottom_ = nullptr;
+  std::size_t asan_size_ = 0;
+#endif
+#if GREENROOM_TSAN
+  void* tsan_fiber_ = nullptr;
+  bool tsan_owned_ = false;
+#endif
+  unsigned valgrind_id_ = 0;
+};
+
+}  // namespace greenroom::detail

@@ -1,0 +1,19 @@
+// gevent's world: greenlets, sleeping, timeouts, events. Queues are in "greenroom/mailbox/queue.h".
+#pragma once
+
+#include "greenroom/scheduler/event.h"
+#include "greenroom/scheduler/greenlet.h"
+#include "greenroom/scheduler/hub.h"
+#include "greenroom/scheduler/interrupt.h"
+#include "greenroom/scheduler/sleep.h"
+#include "greenroom/scheduler/time.h"
+#include "greenroom/scheduler/timeout.h"
+
+namespace greenroom::green {
+
+using greenroom::Hub;
+
+// The calling thread's hub, made if there is none. As gevent.get_hub.
+inline Hub& get_hub() { return Hub::current(); }
+
+}  // namespace greenroom::green

@@ -1,0 +1,287 @@
+#include "greenroom/scheduler/greenlet.h"
+
+#include <cassert>
+#include <deque>
+#include <memory>
+
+#include "greenroom/scheduler/dump.h"
+
+namespace greenroom {
+
+namespace detail {
+
+struct StartTimer final : TimerNode {
+  GreenletTask* task = nullptr;
+};
+
+GreenletTask::GreenletTask(const TaskOps& task_ops) : Task(task_ops) {
+  observers.next = observers.previous = &observers;
+}
+
+GreenletTask::~GreenletTask() { delete start_timer; }
+
+void GreenletTask::add_observer(ExitObserver& observer) noexcept {
+  assert(!has_ended());
+  observer.previous = observers.previous;
+  observer.next = &observers;
+  observers.previous->next = &observer;
+  observers.previous = &observer;
+}
+
+void keep_exception(GreenletTask& task) noexcept {
+  try {
+    throw;
+  } catch (const green::GreenletExit&) {
+    task.ended_by = GreenletOutcome::killed;
+  } catch (const ActorExit&) {
+    task.ended_by = GreenletOutcome::error;
+    task.error = std::current_exception();
+  } catch (...) {
+    task.ended_by = GreenletOutcome::error;
+    task.error = std::current_exception();
+    if (!task.extension) report_uncaught(task);  // an actor's end is reported by its own layer
+  }
+}
+
+void end_greenlet(GreenletTask& task) noexcept {
+  if (task.extension) task.extension->extension_ops->ended(task);
+  task.outcome.store(task.ended_by, std::memory_order_release);
+  while (task.observers.next != &task.observers) {
+    ExitObserver& observer = *task.observers.next;
+    observer.unlink();
+    observer.notify(observer, task);
+  }
+}
+
+void abandoned_greenlet(Task& task) noexcept {
+  auto& greenlet = static_cast<GreenletTask&>(task);
+  greenlet.ended_by = GreenletOutcome::killed;
+  end_greenlet(greenlet);
+}
+
+// The hub is ending: as a kill. One that was not started, or waits for its start, runs only to find
+// that out.
+void stop_greenlet(Task& task) noexcept {
+  if (task.state == TaskState::unscheduled) task.hub->start(task);
+  if ((task.attention & attention::kill) == 0) {
+    throw_into(task, std::make_exception_ptr(green::GreenletExit()));
+  } else {
+    interrupt_park(task);
+  }
+}
+
+std::string describe_greenlet(const Task& task) {
+  std::string text = "greenlet ";
+  text += task.ops->type ? demangle(task.ops->type->name()) : "?";
+  return text;
+}
+
+void start_greenlet_later(GreenletTask& task, std::chrono::nanoseconds delay) {
+  task.start_timer = new StartTimer;
+  task.start_timer->task = &task;
+  task.start_timer->fire = [](TimerNode& node) noexcept {
+    GreenletTask& owner = *static_cast<StartTimer&>(node).task;
+    if (owner.state == TaskState::unscheduled) owner.hub->start(owner);
+  };
+  Hub& hub = *task.hub;
+  hub.timers().arm(*task.start_timer, add_saturated(hub.now(), delay.count()));
+}
+
+namespace {
+
+// A joiner on the greenlet's own hub: in the parked frame.
+struct Joiner final : ExitObserver {
+  explicit Joiner(Task& task) : ExitObserver(&wake_joiner), waiter(&task), epoch(task.epoch) {}
+  ~Joiner() { unlink(); }
+  static void wake_joiner(ExitObserver& observer, GreenletTask&) noexcept {
+    auto& self = static_cast<Joiner&>(observer);
+    wake(*self.waiter, self.epoch);
+  }
+  Task* waiter;
+  std::uint64_t epoch;
+};
+
+// A joiner on another hub: lives with the greenlet, holds the waiting task. A waiter that has left
+// is not found any more.
+struct RemoteJoiner final : ExitObserver {
+  explicit RemoteJoiner(Task& task) : ExitObserver(&wake_joiner), waiter(&task), epoch(task.epoch) {
+    add_reference(task);
+  }
+  static void wake_joiner(ExitObserver& observer, GreenletTask&) noexcept {
+    auto* self = static_cast<RemoteJoiner*>(&observer);
+    wake_from_anywhere(*self->waiter, self->epoch);
+    drop_reference(*self->waiter);
+    delete self;
+  }
+  Task* waiter;
+  std::uint64_t epoch;
+};
+
+struct Callback final : ExitObserver {
+  explicit Callback(std::function<void(const green::Greenlet<>&)> function)
+      : ExitObserver(&spawn_callback), f(std::move(function)) {}
+  static void spawn_callback(ExitObserver& observer, GreenletTask& task) noexcept {
+    const std::unique_ptr<Callback> self(static_cast<Callback*>(&observer));
+    green::spawn([f = std::move(self->f), handle = green::Greenlet<>(task)] { f(handle); });
+  }
+  std::function<void(const green::Greenlet<>&)> f;
+};
+
+// Runs f with the greenlet on its own hub: now if that is this one.
+template <class F>
+void on_home(GreenletTask& task, F f) {
+  if (task.hub == Hub::current_if_any()) {
+    f(task);
+    return;
+  }
+  task.hub->post([handle = green::Greenlet<>(task), f = std::move(f)] { f(handle.task()); });
+}
+
+}  // namespace
+
+GreenletTask& GreenletHandle::task() const {
+  if (!task_)
+    throw std::logic_error(
+        "greenroom: an empty Greenlet handle; spawn() returns one that can be used");
+  return *task_;
+}
+
+bool GreenletHandle::join(Wait wait) const {
+  Task& self = enter_blocking_call();
+  GreenletTask& target = task();
+  if (target.has_ended()) return true;
+  if (wait.is_poll()) return false;
+  const std::int64_t deadline = wait.to_deadline();
+  const WaitsFor waits_for{WaitsFor::Kind::task, reinterpret_cast<std::uintptr_t>(&target)};
+  ParkResult result = ParkResult::woken;
+  if (target.hub == self.hub) {
+    Joiner joiner(self);
+    target.add_observer(joiner);
+    result = park("greenlet.join", deadline, waits_for);
+  } else {
+    auto* joiner = new RemoteJoiner(self);
+    on_home(target, [joiner](GreenletTask& home) {
+      home.has_ended() ? RemoteJoiner::wake_joiner(*joiner, home) : home.add_observer(*joiner);
+    });
+    result = park("greenlet.join", deadline, waits_for);
+  }
+  if (result == ParkResult::interrupted) throw_pending();
+  return target.has_ended();
+}
+
+void GreenletHandle::kill(std::exception_ptr exception, Wait wait) const {
+  Task& self = enter_blocking_call();
+  GreenletTask& target = task();
+  if (target.has_ended()) return;
+  if (!exception) exception = std::make_exception_ptr(green::GreenletExit());
+  if (&target == &self) std::rethrow_exception(exception);
+  on_home(target, [exception](GreenletTask& home) {
+    if (home.has_ended()) return;
+    throw_into(home, exception);
+    if (home.state == TaskState::unscheduled) home.hub->start(home);
+  });
+  join(wait);
+}
+
+bool GreenletHandle::started() const { return !ready(); }
+
+bool GreenletHandle::successful() const {
+  const GreenletOutcome outcome = task().outcome.load(std::memory_order_acquire);
+  return outcome == GreenletOutcome::value || outcome == GreenletOutcome::killed;
+}
+
+std::exception_ptr GreenletHandle::exception() const { return ready() ? task().error : nullptr; }
+
+void GreenletHandle::on_exit(std::function<void(const green::Greenlet<>&)> f) const {
+  on_home(task(), [f = std::move(f)](GreenletTask& home) {
+    auto callback = std::make_unique<Callback>(f);
+    if (home.has_ended()) {
+      Callback::spawn_callback(*callback.release(), home);
+    } else {
+      home.add_observer(*callback.release());
+    }
+  });
+}
+
+void GreenletHandle::on_value(std::function<void(const green::Greenlet<>&)> f) const {
+  on_exit([f = std::move(f)](const green::Greenlet<>& ended) {
+    if (ended.successful()) f(ended);
+  });
+}
+
+void GreenletHandle::on_exception(std::function<void(const green::Greenlet<>&)> f) const {
+  on_exit([f = std::move(f)](const green::Greenlet<>& ended) {
+    if (!ended.successful()) f(ended);
+  });
+}
+
+void GreenletHandle::wait_for_value(Wait wait) const {
+  if (!join(wait)) throw TimeoutError();
+  if (task().error) std::rethrow_exception(task().error);
+  if (task().outcome.load() == GreenletOutcome::killed) throw green::GreenletExit();
+}
+
+}  // namespace detail
+
+namespace green {
+
+namespace {
+
+// One of joinall's observers: in its frame.
+struct GroupJoiner final : detail::ExitObserver {
+  GroupJoiner(detail::Task& task, std::vector<Greenlet<>>& order, std::size_t& count)
+      : ExitObserver(&note), waiter(task), ended(order), pending(count) {
+    ++pending;
+  }
+  ~GroupJoiner() { unlink(); }
+  static void note(detail::ExitObserver& observer, detail::GreenletTask& task) noexcept {
+    auto& self = static_cast<GroupJoiner&>(observer);
+    self.ended.emplace_back(task);
+    if (--self.pending == 0 && self.waiter.state == detail::TaskState::parked) {
+      detail::wake(self.waiter, self.waiter.epoch);
+    }
+  }
+  detail::Task& waiter;
+  std::vector<Greenlet<>>& ended;
+  std::size_t& pending;
+};
+
+}  // namespace
+
+std::vector<Greenlet<>> joinall(const std::vector<Greenlet<>>& greenlets, Wait wait) {
+  detail::Task& self = detail::enter_blocking_call();
+  const std::int64_t deadline = wait.to_deadline();
+  std::vector<Greenlet<>> ended;
+  std::vector<Greenlet<>> elsewhere;
+  std::size_t pending = 0;
+  std::deque<GroupJoiner> joiners;
+  for (const Greenlet<>& greenlet : greenlets) {
+    if (greenlet.ready()) {
+      ended.push_back(greenlet);
+    } else if (greenlet.task().hub != self.hub) {
+      elsewhere.push_back(greenlet);
+    } else {
+      greenlet.task().add_observer(joiners.emplace_back(self, ended, pending));
+    }
+  }
+  while (pending > 0 && !wait.is_poll()) {
+    const detail::ParkResult result = detail::park("joinall", deadline);
+    if (result == detail::ParkResult::interrupted) detail::throw_pending();
+    if (result == detail::ParkResult::expired) break;
+  }
+  for (const Greenlet<>& greenlet : elsewhere) {
+    const auto until = clock::time_point(clock::duration(deadline));
+    if (greenlet.join(wait.is_forever() ? wait : Wait(until))) ended.push_back(greenlet);
+  }
+  return ended;
+}
+
+void killall(const std::vector<Greenlet<>>& greenlets, std::exception_ptr exception, Wait wait) {
+  for (const Greenlet<>& greenlet : greenlets) {
+    if (!greenlet.ready()) greenlet.kill(exception, std::chrono::nanoseconds(0));
+  }
+  for (const Greenlet<>& greenlet : greenlets) greenlet.join(wait);
+}
+
+}  // namespace green
+}  // namespace greenroom

@@ -1,0 +1,636 @@
+#include "greenroom/scheduler/hub.h"
+
+#include <immintrin.h>
+#include <sched.h>
+
+#include <algorithm>
+#include <cassert>
+#include <cstdio>
+#include <cstdlib>
+#include <stdexcept>
+#include <utility>
+
+#include "greenroom/scheduler/dump.h"
+#include "greenroom/scheduler/interrupt.h"
+#include "greenroom/scheduler/overflow_report.h"
+
+namespace greenroom {
+
+using detail::Fiber;
+using detail::ParkResult;
+using detail::Task;
+using detail::TaskState;
+
+namespace {
+
+constexpr int largest_housekeeping_interval = 256;
+constexpr std::int64_t housekeeping_period =
+    100'000;  // while busy: inbox, timers and descriptors wait no longer
+constexpr std::int64_t spin_time = 20'000;
+constexpr std::int64_t spin_after_mail = 50'000;
+constexpr int idle_runner_limit = 256;
+constexpr std::int64_t thread_end_grace = 5'000'000'000;
+
+thread_local Hub* bound_hub = nullptr;
+
+// Hubs that are not asleep: more of them than processors, and spinning would take time from those
+// with work.
+std::atomic<int> awake_hubs{0};
+
+int usable_processors() noexcept {
+  static const int count = [] {
+    cpu_set_t set;
+    return sched_getaffinity(0, sizeof set, &set) == 0 ? CPU_COUNT(&set) : 1;
+  }();
+  return count;
+}
+
+void root_run(Task&) { std::abort(); }
+void root_destroy(Task&) noexcept {}
+void root_abandoned(Task&) noexcept {}
+void root_stop(Task&) noexcept {}
+std::string root_describe(const Task&) { return "root greenlet"; }
+constexpr detail::TaskOps root_ops{&root_run,      &root_destroy, &root_abandoned,
+                                   &root_describe, &root_stop,    nullptr};
+
+}  // namespace
+
+// Owns the implicit hub of a thread and ends it with the thread.
+struct HubBinding {
+  std::unique_ptr<Hub> hub;
+
+  ~HubBinding() {
+    if (!hub) return;
+    if (hub->current_task() != &hub->root()) {
+      std::fprintf(
+          stderr,
+          "greenroom: std::exit() was called inside %s; its locals and those of every other "
+          "greenlet are not "
+          "destroyed. Return from main or run(), or stop() the actor, instead.\n",
+          hub->current_task() ? detail::describe(*hub->current_task()).c_str() : "hub work");
+      // This very stack belongs to the hub: leave everything to the end of the process.
+      static_cast<void>(hub.release());
+      return;
+    }
+    const std::size_t abandoned = hub->end_all_tasks(thread_end_grace);
+    if (abandoned > 0) {
+      std::fprintf(stderr,
+                   "greenroom: %zu greenlets did not end with their thread and were abandoned\n",
+                   abandoned);
+      static_cast<void>(hub.release());
+      return;
+    }
+    bound_hub = nullptr;
+    detail::set_thread_block_pool(nullptr);
+  }
+
+  static Hub& make() {
+    static thread_local HubBinding binding;
+    if (binding.hub)
+      throw std::logic_error("greenroom: a blocking call after the thread's hub has ended");
+    binding.hub.reset(new Hub);
+    return *binding.hub;
+  }
+};
+
+struct Hold::Counter {
+  std::atomic<int> count{0};
+  std::atomic<detail::Port*> port{nullptr};
+};
+
+Hold::Hold(std::shared_ptr<Counter> counter) : counter_(std::move(counter)) {
+  counter_->count.fetch_add(1);
+}
+
+void Hold::release() noexcept {
+  if (!counter_) return;
+  // The last hold wakes the hub: it may now have to conclude that nothing will come.
+  if (counter_->count.fetch_sub(1) == 1) {
+    if (detail::Port* port = counter_->port.load()) port->wake();
+  }
+  counter_.reset();
+}
+
+// ---- making, binding, ending ----
+
+[[gnu::noinline]] Hub* Hub::current_if_any() noexcept { return bound_hub; }
+
+[[gnu::noinline]] Hub& Hub::current() {
+  if (bound_hub) [[likely]]
+    return *bound_hub;
+  return HubBinding::make();
+}
+
+Hub::Hub()
+    : port_(detail::Port::open(*this)),
+      housekept_at_(clock_.synchronize()),
+      timers_(housekept_at_),
+      poller_(std::make_unique<detail::FutexPoller>(port_)),
+      holds_(std::make_shared<Hold::Counter>()) {
+  holds_->port = &port_;
+  bind();
+  fiber_ = &thread_fiber_;
+  thread_task_ = root_ = new Task(root_ops);
+  root_->fiber = &thread_fiber_;
+  root_->hub = this;
+  adopt(*root_);
+  start_slice(*root_);
+  awake_hubs.fetch_add(1);
+  detail::install_overflow_report_for_this_thread();
+}
+
+Hub::Hub(detail::Environment& environment)
+    : environment_(&environment),
+      port_(detail::Port::open(*this)),
+      housekept_at_(environment.now()),
+      timers_(housekept_at_),
+      poller_(std::make_unique<detail::FutexPoller>(port_)),
+      holds_(std::make_shared<Hold::Counter>()) {
+  holds_->port = &port_;
+  awake_hubs.fetch_add(1);
+}
+
+Hub::~Hub() {
+  // Posts to a hub that is ending are delivered, so that what they own is released and who waits is
+  // told.
+  Hub* const outer = bound_hub;
+  bind();
+  current_ = nullptr;
+  poller_.reset();
+  for (detail::PostNode* node = undelivered_; node;) {
+    detail::PostNode* next = node->next;
+    node->deliver(*this, *node);
+    node = next;
+  }
+  for (detail::PostNode* node = port_.close(); node;) {
+    detail::PostNode* next = node->next;
+    node->deliver(*this, *node);
+    node = next;
+  }
+  holds_->port = nullptr;
+  destroy_retired();
+  while (Fiber* fiber = idle_runners_) {
+    idle_runners_ = fiber->next;
+    destroy_fiber(*fiber);
+  }
+  if (thread_task_) {
+    unlist(*thread_task_);
+    delete thread_task_->interrupts;
+    delete thread_task_;
+  }
+  awake_hubs.fetch_sub(1);
+  bound_hub = outer;
+  detail::set_thread_block_pool(outer ? &outer->blocks_ : nullptr);
+}
+
+void Hub::bind() noexcept {
+  bound_hub = this;
+  exceptions_ = detail::thread_exception_state();
+  detail::set_thread_block_pool(&blocks_);
+}
+
+void Hub::install_poller(std::unique_ptr<detail::Poller> poller) { poller_ = std::move(poller); }
+
+namespace {
+
+struct FunctionPost final : detail::PostNode {
+  std::function<void()> function;
+};
+
+}  // namespace
+
+bool Hub::post(std::function<void()> f) {
+  auto post = std::make_unique<FunctionPost>();
+  post->function = std::move(f);
+  post->deliver = [](Hub&, detail::PostNode& node) {
+    const std::unique_ptr<FunctionPost> owned(static_cast<FunctionPost*>(&node));
+    owned->function();
+  };
+  if (!port_.push(*post)) return false;
+  static_cast<void>(post.release());
+  return true;
+}
+
+Hold Hub::hold() { return Hold(holds_); }
+
+// ---- tasks ----
+
+Task* detail::ReadyQueue::pop(std::size_t n) {
+  Task** link = &head_;
+  while (n-- > 0) link = &(*link)->next_ready;
+  Task* task = *link;
+  *link = task->next_ready;
+  if (!*link) tail_ = link;
+  --size_;
+  return task;
+}
+
+void Hub::adopt(Task& task) {
+  task.hub = this;
+  task.previous_in_hub = last_task_;
+  (last_task_ ? last_task_->next_in_hub : first_task_) = &task;
+  last_task_ = &task;
+  ++task_count_;
+}
+
+void Hub::unlist(Task& task) noexcept {
+  (task.previous_in_hub ? task.previous_in_hub->next_in_hub : first_task_) = task.next_in_hub;
+  (task.next_in_hub ? task.next_in_hub->previous_in_hub : last_task_) = task.previous_in_hub;
+  task.previous_in_hub = task.next_in_hub = nullptr;
+  --task_count_;
+}
+
+void Hub::start(Task& task) {
+  assert(task.state == TaskState::unscheduled);
+  task.state = TaskState::fresh;
+  ready_.push_back(task);
+}
+
+void Hub::activate(Task& task) {
+  assert(task.state == TaskState::idle && bound_hub == this);
+  task.state = TaskState::fresh;
+  ready_.push_back(task);
+}
+
+void Hub::make_ready(Task& task) {
+  assert(task.state == TaskState::parked && bound_hub == this);
+  task.state = TaskState::ready;
+  ready_.push_back(task);
+}
+
+void Hub::retire(Task& task) {
+  assert(task.state == TaskState::idle || task.state == TaskState::unscheduled);
+  finish(task);
+}
+
+void Hub::finish(Task& task) {
+  task.state = TaskState::finished;
+  unlist(task);
+  if (task.interrupts) {
+    end_detached_timeouts(task);  // while task.interrupts is still there for them
+    delete std::exchange(task.interrupts, nullptr);
+  }
+  drop_reference(task);
+  if (task_count_ == 1 && thread_task_ && thread_task_->state == TaskState::parked &&
+      std::string_view(thread_task_->park->reason) == "hub.end") {
+    wake(*thread_task_, thread_task_->epoch, ParkResult::woken);
+  }
+}
+
+std::size_t Hub::end_all_tasks(std::int64_t grace) {
+  assert(current_ == thread_task_);
+  const detail::Task* self = current_;
+  const Uncancellable uncancellable;
+  const std::int64_t deadline = detail::add_saturated(now(), grace);
+  while (task_count_ > 1 && now() < deadline) {
+    for_each_task([&](Task& task) {
+      if (&task != self) task.ops->stop(task);
+    });
+    if (task_count_ == 1) break;
+    // What unwinds may start other tasks: look again from time to time.
+    park("hub.end", std::min(deadline, now() + 20'000'000), {});
+  }
+  return task_count_ - 1;
+}
+
+// ---- running ----
+
+void Hub::start_slice(Task& task) noexcept {
+  task.state = TaskState::running;
+  current_ = &task;
+  budget_ = slice_budget_;
+  slice_extension_ = largest_slice;
+  ++statistics_.slices;
+}
+
+bool Hub::extend_slice(std::size_t mail) noexcept {
+  const int more =
+      static_cast<int>(std::min<std::size_t>(mail, static_cast<std::size_t>(slice_extension_)));
+  slice_extension_ -= more;
+  budget_ = more;
+  return more > 0;
+}
+
+Task* Hub::pick() noexcept {
+  if (environment_ || --until_housekeeping_ < 0) return nullptr;
+  return ready_.pop_front();
+}
+
+void Hub::switch_out(Task& self) noexcept {
+  Fiber& from = *fiber_;
+  Task* next = pick();
+  if (next == &self) {
+    start_slice(self);
+    return;
+  }
+  Fiber* to = nullptr;
+  if (next && next->fiber) {
+    to = next->fiber;
+    start_slice(*next);
+  } else {
+    handoff_ = next;
+    current_ = nullptr;
+    to = &take_runner();
+  }
+  fiber_ = to;
+  from.switch_to(*to, exceptions_);
+}
+
+// From the base of a runner to a task with a stack. The runner goes back to the pool, or for good
+// if there are enough.
+void Hub::resume(Task& task) noexcept {
+  Fiber& self = *fiber_;
+  Fiber& to = *task.fiber;
+  start_slice(task);
+  fiber_ = &to;
+  if (idle_runner_count_ >= idle_runner_limit || self.is_dedicated) {
+    self.next = retired_;
+    retired_ = &self;
+    self.leave_for(to);
+  }
+  self.next = idle_runners_;
+  idle_runners_ = &self;
+  ++idle_runner_count_;
+  self.switch_to(to, exceptions_);
+}
+
+void Hub::run_fresh(Task& task) {
+  if (task.stack_size != 0 && !fiber_->is_dedicated) {
+    Fiber& own = make_runner(task.stack_size);
+    own.is_dedicated = true;
+    Fiber& self = *fiber_;
+    self.next = idle_runners_;
+    idle_runners_ = &self;
+    ++idle_runner_count_;
+    handoff_ = &task;
+    fiber_ = &own;
+    self.switch_to(own, exceptions_);
+    return;
+  }
+  task.fiber = fiber_;
+  start_slice(task);
+  task.ops->run(task);
+  current_ = nullptr;
+  task.fiber = nullptr;
+  if (task.state == TaskState::running) finish(task);
+}
+
+void Hub::runner_entry(void* hub) { static_cast<Hub*>(hub)->run_loop(); }
+
+void Hub::run_loop() {
+  for (;;) {
+    Task* task = std::exchange(handoff_, nullptr);
+    if (!task) task = environment_ ? next_simulated() : pick();
+    if (!task) {
+      housekeeping();
+    } else if (task->fiber) {
+      resume(*task);
+    } else {
+      run_fresh(*task);
+    }
+  }
+}
+
+void Hub::abandon_current() noexcept {
+  Task& self = *current_;
+  self.state = TaskState::abandoned;
+  self.ops->abandoned(self);
+  unlist(self);
+  current_ = nullptr;
+  Fiber& from = *fiber_;
+  Fiber& to = take_runner();
+  fiber_ = &to;
+  from.switch_to(to, exceptions_);
+  std::abort();  // nothing resumes it
+}
+
+Fiber& Hub::take_runner() {
+  if (Fiber* runner = idle_runners_) {
+    idle_runners_ = runner->next;
+    --idle_runner_count_;
+    return *runner;
+  }
+  return make_runner(0);
+}
+
+Fiber& Hub::make_runner(std::size_t stack_size) {
+  ++statistics_.runners;
+  return Fiber::create(stacks_.acquire(stack_size), &Hub::runner_entry, this);
+}
+
+void Hub::destroy_fiber(Fiber& fiber) noexcept { stacks_.release(Fiber::destroy(fiber)); }
+
+void Hub::destroy_retired() noexcept {
+  while (Fiber* fiber = retired_) {
+    retired_ = fiber->next;
+    destroy_fiber(*fiber);
+  }
+}
+
+std::pair<const std::byte*, const std::byte*> Hub::stack_bounds(const Task& task) const {
+  if (!task.fiber || task.fiber->is_thread()) return {nullptr, nullptr};
+  return {task.fiber->stack().base, task.fiber->stack().top()};
+}
+
+// ---- parking ----
+
+namespace {
+
+struct DeadlineTimer final : detail::TimerNode {
+  Task* task = nullptr;
+  std::uint64_t epoch = 0;
+};
+
+void expire(detail::TimerNode& node) noexcept {
+  const auto& timer = static_cast<DeadlineTimer&>(node);
+  timer.task->hub->wake(*timer.task, timer.epoch, ParkResult::expired);
+}
+
+}  // namespace
+
+ParkResult Hub::park(const char* reason, std::int64_t deadline,
+                     detail::WaitsFor waits_for) noexcept {
+  Task& self = *current_;
+  assert(bound_hub == this && self.state == TaskState::running);
+  const bool may_throw = self.uncancellable == 0 && exceptions_->uncaught == 0;
+  if (environment_) environment_->suspending(self);
+  if (may_throw && (self.attention & detail::attention::throws) != 0)
+    return ParkResult::interrupted;
+  const detail::ParkFrame frame{reason, deadline, housekept_at_, waits_for, may_throw};
+  self.park = &frame;
+  self.state = TaskState::parked;
+  if (deadline == detail::no_deadline) {
+    switch_out(self);
+  } else {
+    DeadlineTimer timer;
+    timer.fire = &expire;
+    timer.task = &self;
+    timer.epoch = self.epoch;
+    timers_.arm(timer, deadline);
+    switch_out(self);
+    timers_.cancel(timer);
+  }
+  self.park = nullptr;
+  return self.result;
+}
+
+ParkResult Hub::yield() noexcept {
+  Task& self = *current_;
+  assert(bound_hub == this && self.state == TaskState::running);
+  if (environment_) environment_->suspending(self);
+  self.state = TaskState::ready;
+  self.result = ParkResult::woken;
+  ready_.push_back(self);
+  switch_out(self);
+  return self.result;
+}
+
+bool Hub::wake(Task& task, std::uint64_t epoch, ParkResult result) noexcept {
+  if (task.epoch != epoch) return false;
+  ++task.epoch;
+  task.result = result;
+  make_ready(task);
+  return true;
+}
+
+// ---- hub work ----
+
+void Hub::housekeeping() {
+  ++statistics_.housekeepings;
+  destroy_retired();
+  const std::int64_t now = clock_.synchronize();
+  // Few long slices: look after each; many short ones: seldom.
+  const std::int64_t elapsed = now - housekept_at_;
+  if (elapsed > housekeeping_period) {
+    housekeeping_interval_ = std::max(housekeeping_interval_ / 2, 1);
+  } else if (elapsed < housekeeping_period / 2) {
+    housekeeping_interval_ = std::min(housekeeping_interval_ * 2, largest_housekeeping_interval);
+  }
+  until_housekeeping_ = housekeeping_interval_;
+  housekept_at_ = now;
+  drain_inbox();
+  // Descriptors before timers: an event that is ready in the same round beats the timeout.
+  if (poller_->is_watching() && (now - polled_at_ >= housekeeping_period || ready_.empty())) {
+    poller_->poll(0);
+    polled_at_ = now;
+  }
+  timers_.fire_due(now);
+  if (ready_.empty() && port_.is_empty()) idle();
+}
+
+void Hub::drain_inbox() {
+  detail::PostNode* node = port_.take_all();
+  if (!node) return;
+  mail_from_outside_at_ = housekept_at_;
+  while (node) {
+    detail::PostNode* next = node->next;  // deliver owns the node
+    node->deliver(*this, *node);
+    node = next;
+  }
+}
+
+bool Hub::may_wait_for_ever() const { return holds_->count.load() > 0 || poller_->is_watching(); }
+
+bool Hub::spin() noexcept {
+  if (housekept_at_ - mail_from_outside_at_ > spin_after_mail || mail_from_outside_at_ == 0)
+    return false;
+  if (awake_hubs.load(std::memory_order_relaxed) > usable_processors()) return false;
+  const std::int64_t until = clock_.now() + spin_time;
+  do {
+    for (int i = 0; i < 16; ++i) {
+      if (!port_.is_empty()) return true;
+      _mm_pause();
+    }
+  } while (clock_.now() < until);
+  return false;
+}
+
+void Hub::idle() {
+  if (spin()) return;
+  const std::int64_t deadline = timers_.next_deadline();
+  const bool is_quiet = deadline == detail::no_deadline && !may_wait_for_ever();
+  if (is_quiet && !group_) return conclude_loop_exit();
+  port_.prepare_sleep();
+  if (!port_.is_empty()) return port_.awake();
+  awake_hubs.fetch_sub(1);
+  ++statistics_.sleeps;
+  if (is_quiet) group_->went_quiet(*this);
+  std::int64_t wait = detail::no_deadline;
+  if (deadline != detail::no_deadline)
+    wait = std::max<std::int64_t>(deadline - clock_.synchronize(), 0);
+  poller_->poll(wait);
+  if (is_quiet) group_->woke(*this);
+  awake_hubs.fetch_add(1);
+  port_.awake();
+}
+
+void Hub::conclude_loop_exit() {
+  std::string report =
+      "this operation would block for ever: nothing is ready, armed, watched or held\n";
+  report += detail::dump_hub(*this);
+  if (root_ && root_->state == TaskState::parked && can_throw_into(*root_)) {
+    throw_into(*root_, std::make_exception_ptr(green::LoopExit(report)));
+    return;
+  }
+  std::fprintf(stderr, "greenroom: LoopExit where the root greenlet cannot be thrown into: %s",
+               report.c_str());
+  std::abort();
+}
+
+// ---- simulation ----
+
+void Hub::switch_to_driver() noexcept {
+  Fiber& self = *fiber_;
+  self.next = idle_runners_;
+  idle_runners_ = &self;
+  ++idle_runner_count_;
+  fiber_ = &thread_fiber_;
+  self.switch_to(thread_fiber_, exceptions_);
+}
+
+// At the base of a runner: back to the driver, until it wants one more task run.
+Task* Hub::next_simulated() noexcept {
+  while (until_housekeeping_ <= 0) switch_to_driver();
+  --until_housekeeping_;
+  return ready_.pop(environment_->choose(ready_.size()));
+}
+
+bool Hub::run_slice() {
+  assert(environment_ && !current_);
+  Hub* const outer = bound_hub;
+  bind();
+  destroy_retired();
+  housekept_at_ = environment_->now();
+  // What was held back before comes first: per sender nothing overtakes.
+  detail::PostNode** tail = &undelivered_;
+  std::size_t count = 0;
+  for (; *tail; tail = &(*tail)->next) ++count;
+  *tail = port_.take_all();
+  for (; *tail; tail = &(*tail)->next) ++count;
+  for (std::size_t n = count > 0 ? environment_->deliver(count) : 0; n > 0; --n) {
+    detail::PostNode* node = std::exchange(undelivered_, undelivered_->next);
+    node->deliver(*this, *node);
+  }
+  timers_.fire_due(housekept_at_);
+  const bool ran = !ready_.empty();
+  if (ran) {
+    until_housekeeping_ = 1;
+    Fiber& runner = take_runner();
+    fiber_ = &runner;
+    thread_fiber_.switch_to(runner, exceptions_);
+    fiber_ = nullptr;
+  }
+  bound_hub = outer;
+  if (outer)
+    outer->bind();
+  else
+    detail::set_thread_block_pool(nullptr);
+  return ran;
+}
+
+std::int64_t Hub::next_event() {
+  if (!ready_.empty() || undelivered_ || !port_.is_empty()) return environment_->now();
+  return timers_.next_deadline();
+}
+
+}  // namespace greenroom

@@ -1,0 +1,287 @@
+// A hub: a single-threaded world of tasks - ready queue, timers, poller, inbox.
+//
+// A hub is an object bound to a thread while it runs. A thread gets one at its first blocking call
+// (the thread's own stack is then its root greenlet); a simulation drives several on one thread.
+// Everything here is for the hub's thread only, except what says "any thread".
+//
+// How it runs (stack on demand): tasks that have no stack are called as plain functions at the base
+// of a *runner*, a fiber whose base loop is the hub's loop. A task that parks keeps the runner's
+// fiber and the loop goes on, on another one; a task with a stack is resumed by one direct switch.
+// Hub work (inbox, timers, poller callbacks) runs at the base of a runner, too, with no current
+// task.
+//
+// Rejected: a dedicated loop fiber (two switches per resume instead of one); running hub work on
+// the parking greenlet's stack (its depth is the user's, and a callback would see a current task).
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "greenroom/scheduler/block_pool.h"
+#include "greenroom/scheduler/fiber.h"
+#include "greenroom/scheduler/park.h"
+#include "greenroom/scheduler/poller.h"
+#include "greenroom/scheduler/port.h"
+#include "greenroom/scheduler/stack.h"
+#include "greenroom/scheduler/task.h"
+#include "greenroom/scheduler/tick_clock.h"
+#include "greenroom/scheduler/timer_wheel.h"
+
+namespace greenroom {
+
+namespace detail {
+
+class HubGroup;
+
+// Ready tasks in the order in which they became ready.
+class ReadyQueue {
+ public:
+  bool empty() const { return head_ == nullptr; }
+  std::size_t size() const { return size_; }
+  void push_back(Task& task) {
+    task.next_ready = nullptr;
+    *tail_ = &task;
+    tail_ = &task.next_ready;
+    ++size_;
+  }
+  Task* pop_front() {
+    Task* task = head_;
+    if (!task) return nullptr;
+    head_ = task->next_ready;
+    if (!head_) tail_ = &head_;
+    --size_;
+    return task;
+  }
+  // The n-th from the front; for simulations.
+  Task* pop(std::size_t n);
+
+ private:
+  Task* head_ = nullptr;
+  Task** tail_ = &head_;
+  std::size_t size_ = 0;
+};
+
+// What a simulation replaces. A hub without one takes the real clock, the front of the queue, and
+// its whole inbox.
+class Environment {
+ public:
+  virtual ~Environment() = default;
+  virtual std::int64_t now() noexcept = 0;
+  // The index of the next task to run among `count` ready ones.
+  virtual std::size_t choose(std::size_t count) noexcept = 0;
+  // How many of the posts in the inbox arrive now.
+  virtual std::size_t deliver(std::size_t count) noexcept = 0;
+  // A task is about to park or to yield.
+  virtual void suspending(Task& task) noexcept = 0;
+};
+
+}  // namespace detail
+
+// Keeps a hub from concluding that nothing can wake it. Take one for a thread that will post, send
+// or set from outside.
+class Hold {
+ public:
+  Hold() = default;
+  ~Hold() { release(); }
+  Hold(Hold&& other) noexcept : counter_(std::move(other.counter_)) {}
+  Hold& operator=(Hold&& other) noexcept {
+    release();
+    counter_ = std::move(other.counter_);
+    return *this;
+  }
+  void release() noexcept;  // any thread
+
+ private:
+  friend class Hub;
+  struct Counter;
+  explicit Hold(std::shared_ptr<Counter> counter);
+  std::shared_ptr<Counter> counter_;
+};
+
+class Hub {
+ public:
+  static constexpr int default_budget = 1024;
+  static constexpr int largest_slice = 16384;
+
+  // The calling thread's hub; made, with the thread's stack as root greenlet, if there is none.
+  static Hub& current();
+  // The hub bound to the calling thread, or null.
+  static Hub* current_if_any() noexcept;
+
+  // A hub without a thread, driven by run_slice() under an environment.
+  explicit Hub(detail::Environment& environment);
+  ~Hub();
+  Hub(const Hub&) = delete;
+  Hub& operator=(const Hub&) = delete;
+
+  std::uint32_t id() const { return port_.number(); }
+
+  // Any thread: runs f on this hub, as hub work: it must neither block nor throw. False if the hub
+  // has ended. To reach a hub that waits for nothing else, take a hold() first.
+  bool post(std::function<void()> f);
+  // The hub waits, possibly for ever, as long as the hold lives.
+  Hold hold();
+
+  // Binds this hub to the calling thread, delivers what is due and runs one chosen task until it
+  // parks, yields or ends. False if nothing was ready. Only for hubs with an environment.
+  bool run_slice();
+  // The earliest time at which run_slice() would have something to do; no_deadline if nothing is
+  // armed.
+  std::int64_t next_event();
+
+  // ---- for the runtime ----
+  detail::Task* current_task() const { return current_; }
+  detail::Task& root() { return *root_; }
+  // The task that LoopExit is thrown into: the thread's own, unless set.
+  void set_root(detail::Task& task) { root_ = &task; }
+  detail::Port& port() { return port_; }
+  detail::TimerWheel& timers() { return timers_; }
+  detail::Environment* environment() const { return environment_; }
+  detail::Poller& poller() { return *poller_; }
+  void install_poller(std::unique_ptr<detail::Poller> poller);
+  void join(detail::HubGroup* group) { group_ = group; }
+  // Nothing can wake anything any more: throws LoopExit into the root.
+  void conclude_loop_exit();
+
+  std::int64_t now() noexcept { return environment_ ? environment_->now() : clock_.now(); }
+  std::int64_t coarse_now() const { return housekept_at_; }
+
+  // Takes a made task in; start() puts it at the end of the ready queue.
+  void adopt(detail::Task& task);
+  void start(detail::Task& task);
+  // A stackless task that went idle has work again.
+  void activate(detail::Task& task);
+  void make_ready(detail::Task& task);
+  // A task that never ran, or is idle, is over: off the hub's list, reference dropped.
+  void retire(detail::Task& task);
+
+  detail::ParkResult park(const char* reason, std::int64_t deadline,
+                          detail::WaitsFor waits_for) noexcept;
+  detail::ParkResult yield() noexcept;
+  bool wake(detail::Task& task, std::uint64_t epoch, detail::ParkResult result) noexcept;
+
+  // One unit of the running slice's budget; false: it is spent, yield before the attempt.
+  bool charge() noexcept { return --budget_ > 0; }
+  // A receive loop may go on for the mail that is there, up to largest_slice in one slice.
+  bool extend_slice(std::size_t mail) noexcept;
+  void set_budget(int budget) { slice_budget_ = budget; }
+
+  // The current task ends here and now, on its own stack, without unwinding. Its fiber stays as it
+  // is.
+  [[noreturn]] void abandon_current() noexcept;
+
+  template <class F>
+  void for_each_task(F&& f) {
+    for (detail::Task* task = first_task_; task;) {
+      detail::Task* next = task->next_in_hub;
+      f(*task);
+      task = next;
+    }
+  }
+  std::size_t task_count() const { return task_count_; }
+  // Kills every task but the root and runs until they have ended or `grace` has passed; what is
+  // left is abandoned. Returns how many were. Called on the root.
+  std::size_t end_all_tasks(std::int64_t grace_nanoseconds);
+
+  // Counts of this hub, for tests and benchmarks.
+  struct Statistics {
+    std::uint64_t slices = 0;
+    std::uint64_t housekeepings = 0;
+    std::uint64_t sleeps = 0;
+    std::uint64_t runners = 0;
+  };
+  const Statistics& statistics() const { return statistics_; }
+  const detail::StackPool& stacks() const { return stacks_; }
+  // Bounds of the stack that `task` has; both null without one.
+  std::pair<const std::byte*, const std::byte*> stack_bounds(const detail::Task& task) const;
+
+ private:
+  friend struct HubBinding;
+  Hub();
+
+  static void runner_entry(void* hub);
+  [[noreturn]] void run_loop();
+  detail::Task* pick() noexcept;
+  detail::Task* next_simulated() noexcept;
+  void run_fresh(detail::Task& task);
+  void resume(detail::Task& task) noexcept;
+  void switch_out(detail::Task& self) noexcept;
+  void switch_to_driver() noexcept;
+  void start_slice(detail::Task& task) noexcept;
+  void finish(detail::Task& task);
+  void unlist(detail::Task& task) noexcept;
+
+  detail::Fiber& take_runner();
+  detail::Fiber& make_runner(std::size_t stack_size);
+  void destroy_fiber(detail::Fiber& fiber) noexcept;
+  void destroy_retired() noexcept;
+
+  void housekeeping();
+  void drain_inbox();
+  void idle();
+  bool spin() noexcept;
+  bool may_wait_for_ever() const;
+  void bind() noexcept;
+
+  // Hot: touched on every switch.
+  detail::ReadyQueue ready_;
+  detail::Task* current_ = nullptr;
+  detail::Fiber* fiber_ = nullptr;   // the one that runs
+  detail::Task* handoff_ = nullptr;  // for the runner that is switched to: run this first
+  detail::ExceptionState* exceptions_ = nullptr;
+  int budget_ = 0;
+  int slice_budget_ = default_budget;
+  int slice_extension_ = 0;
+  int until_housekeeping_ = 0;
+  detail::Environment* environment_ = nullptr;
+  detail::Fiber* idle_runners_ = nullptr;  // last-in first-out: warm
+  int idle_runner_count_ = 0;
+  int housekeeping_interval_ = 1;
+  detail::Fiber* retired_ = nullptr;  // fibers whose stack goes back at the next housekeeping
+
+  detail::Port& port_;
+  detail::TickClock clock_;
+  std::int64_t housekept_at_ = 0;
+  std::int64_t polled_at_ = 0;
+  std::int64_t mail_from_outside_at_ = 0;
+  detail::PostNode* undelivered_ = nullptr;  // taken from the inbox, held back by a simulation
+  detail::TimerWheel timers_;
+  std::unique_ptr<detail::Poller> poller_;
+  detail::StackPool stacks_;
+  detail::BlockPool blocks_;
+  detail::Fiber thread_fiber_;
+  detail::Task* root_ = nullptr;
+  detail::Task* thread_task_ = nullptr;  // the thread's own stack; null under an environment
+  detail::Task* first_task_ = nullptr;
+  detail::Task* last_task_ = nullptr;
+  std::size_t task_count_ = 0;
+  detail::HubGroup* group_ = nullptr;
+  std::shared_ptr<Hold::Counter> holds_;
+  Statistics statistics_;
+};
+
+namespace detail {
+
+// The hubs of one run(): they conclude together that nothing can wake any of them.
+class HubGroup {
+ public:
+  HubGroup();
+  ~HubGroup();
+  void add(Hub& hub, bool is_main);
+  void remove(Hub& hub);
+  // `hub` has nothing to do, nothing armed and no hold. Throws LoopExit into the main hub's root if
+  // that is true of all.
+  void went_quiet(Hub& hub);
+  void woke(Hub& hub) noexcept;
+
+ private:
+  struct State;
+  std::unique_ptr<State> state_;
+};
+
+}  // namespace detail
+}  // namespace greenroom

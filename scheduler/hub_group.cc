@@ -1,0 +1,63 @@
+#include <algorithm>
+#include <mutex>
+#include <vector>
+
+#include "greenroom/scheduler/dump.h"
+#include "greenroom/scheduler/hub.h"
+#include "greenroom/scheduler/interrupt.h"
+
+namespace greenroom::detail {
+
+struct HubGroup::State {
+  struct Member {
+    Hub* hub;
+    bool is_main;
+    bool is_quiet;
+  };
+  std::mutex mutex;
+  std::vector<Member> members;
+
+  Member* find(const Hub& hub) {
+    for (Member& member : members) {
+      if (member.hub == &hub) return &member;
+    }
+    return nullptr;
+  }
+};
+
+HubGroup::HubGroup() : state_(std::make_unique<State>()) {}
+HubGroup::~HubGroup() = default;
+
+void HubGroup::add(Hub& hub, bool is_main) {
+  const std::lock_guard lock(state_->mutex);
+  state_->members.push_back({&hub, is_main, false});
+  hub.join(this);
+}
+
+void HubGroup::remove(Hub& hub) {
+  const std::lock_guard lock(state_->mutex);
+  std::erase_if(state_->members, [&](const State::Member& member) { return member.hub == &hub; });
+  hub.join(nullptr);
+}
+
+void HubGroup::went_quiet(Hub& hub) {
+  const std::lock_guard lock(state_->mutex);
+  if (State::Member* member = state_->find(hub)) member->is_quiet = true;
+  // A quiet hub sends nothing, so if all are quiet and no inbox holds anything, nothing is under
+  // way.
+  for (const State::Member& member : state_->members) {
+    if (!member.is_quiet || !member.hub->port().is_empty()) return;
+  }
+  for (const State::Member& member : state_->members) {
+    if (!member.is_main) continue;
+    Hub* main = member.hub;
+    main->post([main] { main->conclude_loop_exit(); });
+  }
+}
+
+void HubGroup::woke(Hub& hub) noexcept {
+  const std::lock_guard lock(state_->mutex);
+  if (State::Member* member = state_->find(hub)) member->is_quiet = false;
+}
+
+}  // namespace greenroom::detail

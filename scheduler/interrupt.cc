@@ -1,0 +1,91 @@
+#include "greenroom/scheduler/interrupt.h"
+
+#include <cassert>
+#include <cstdio>
+
+#include "greenroom/scheduler/dump.h"
+#include "greenroom/scheduler/hub.h"
+#include "greenroom/scheduler/timeout.h"
+
+namespace greenroom {
+
+namespace {
+// A body that has swallowed its exit this often is not resumed any more.
+constexpr std::uint16_t exit_throw_limit = 1000;
+}  // namespace
+
+Uncancellable::Uncancellable() : task_(nullptr) {
+  if (Hub* hub = Hub::current_if_any()) task_ = hub->current_task();
+  if (task_) ++task_->uncancellable;
+}
+
+Uncancellable::~Uncancellable() {
+  if (task_) --task_->uncancellable;
+}
+
+namespace detail {
+
+Interrupts& interrupts_of(Task& task) {
+  if (!task.interrupts) task.interrupts = new Interrupts;
+  return *task.interrupts;
+}
+
+bool can_throw_into(const Task& task) noexcept {
+  if (task.state == TaskState::parked) return task.park->may_throw;
+  return task.uncancellable == 0;
+}
+
+void interrupt_park(Task& task) noexcept {
+  if (task.state == TaskState::parked && task.park->may_throw) {
+    task.hub->wake(task, task.epoch, ParkResult::interrupted);
+  }
+}
+
+void throw_into(Task& task, std::exception_ptr exception) {
+  assert(task.hub == Hub::current_if_any());
+  interrupts_of(task).kills.push_back(std::move(exception));
+  task.attention |= attention::kill;
+  interrupt_park(task);
+}
+
+namespace {
+
+[[noreturn]] void throw_exit(Task& self) {
+  if (self.exit_throws > 0) {
+    // It was thrown before and swallowed: others run first, so that a loop that swallows it for
+    // ever cannot hold the hub.
+    if (self.exit_throws >= exit_throw_limit) {
+      std::fprintf(stderr,
+                   "greenroom: %s has swallowed its exit %u times and is abandoned: it is not "
+                   "resumed, its locals are not "
+                   "destroyed. A catch (...) around a blocking call must rethrow.\n%s",
+                   describe(self).c_str(), unsigned{self.exit_throws},
+                   current_stack_text().c_str());
+      self.hub->abandon_current();
+    }
+    self.hub->yield();
+  }
+  ++self.exit_throws;
+  self.extension->extension_ops->throw_exit(self);
+}
+
+}  // namespace
+
+void throw_pending() {
+  Task& self = *Hub::current_if_any()->current_task();
+  if ((self.attention & attention::throws) == 0) [[likely]]
+    return;
+  if (self.uncancellable > 0 || std::uncaught_exceptions() > 0) return;
+  if ((self.attention & attention::exiting) != 0) throw_exit(self);
+  Interrupts& pending = *self.interrupts;
+  if ((self.attention & attention::kill) != 0) {
+    std::exception_ptr exception = std::move(pending.kills.front());
+    pending.kills.pop_front();
+    if (pending.kills.empty()) self.attention &= static_cast<std::uint16_t>(~attention::kill);
+    std::rethrow_exception(std::move(exception));
+  }
+  throw_expired(self);
+}
+
+}  // namespace detail
+}  // namespace greenroom

@@ -1,0 +1,105 @@
+// Exceptions from outside: what they are, when they are thrown, and how to hold them off.
+//
+// TimeoutError, GreenletExit and ActorExit do not derive from std::exception, so that `catch (const
+// std::exception&)` does not eat them; `catch (...)` without a rethrow does, and the next blocking
+// call throws again if the actor is exiting. They are thrown by throw_pending() only, and never
+// while an exception unwinds or in an Uncancellable scope.
+#pragma once
+
+#include <cstdint>
+#include <deque>
+#include <exception>
+#include <memory>
+#include <stdexcept>
+#include <utility>
+#include <vector>
+
+#include "greenroom/scheduler/task.h"
+
+namespace greenroom {
+
+class ExitReason;
+
+// A Timeout or a deadline has passed. Timeout::is_mine tells which.
+class TimeoutError {
+ public:
+  explicit TimeoutError(std::uint64_t id = 0) : id_(id) {}
+  std::uint64_t id() const { return id_; }
+  const char* what() const { return "timed out"; }
+
+ private:
+  std::uint64_t id_;
+};
+
+// What unwinds an actor that is to exit: thrown by stop(), and by every blocking call of an actor
+// that has accepted an exit.
+class ActorExit {
+ public:
+  explicit ActorExit(std::shared_ptr<const ExitReason> reason) : reason_(std::move(reason)) {}
+  // Why. Needs actors.h.
+  const ExitReason& reason() const { return *reason_; }
+
+ private:
+  std::shared_ptr<const ExitReason> reason_;
+};
+
+// Holds kills, exits and timeouts off until it ends: the next blocking call after it throws them.
+// For clean-up code that must not be cut short; bound what it waits for by a deadline of its own.
+class Uncancellable {
+ public:
+  Uncancellable();
+  ~Uncancellable();
+  Uncancellable(const Uncancellable&) = delete;
+  Uncancellable& operator=(const Uncancellable&) = delete;
+
+ private:
+  detail::Task* task_;
+};
+
+namespace green {
+
+// What kill() throws by default: the greenlet ends, successfully, with nothing to report.
+struct GreenletExit {};
+
+// Thrown in the root greenlet when nothing can ever wake it. what() lists every parked greenlet.
+struct LoopExit : std::runtime_error {
+  using std::runtime_error::runtime_error;
+};
+
+}  // namespace green
+
+namespace detail {
+
+class ExpiringScope;
+
+// What is pending for one task.
+struct Interrupts {
+  Interrupts();
+  ~Interrupts();
+  std::deque<std::exception_ptr> kills;  // thrown one at a time, oldest first
+  ExpiringScope* fired = nullptr;      // timeouts that have fired and were not thrown, oldest first
+  ExpiringScope* deadlines = nullptr;  // the task's with_deadline scopes, innermost first
+  std::vector<std::unique_ptr<ExpiringScope>> detached;
+};
+
+// Wakes `task` if it is parked where something may be thrown.
+void interrupt_park(Task& task) noexcept;
+
+// Timeouts started without a handle end with the greenlet, or with a server's handler.
+void end_detached_timeouts(Task& task) noexcept;
+
+Interrupts& interrupts_of(Task& task);
+
+// Throws what is pending for the current task, unless it is held off. A suspension point calls it
+// when it was interrupted, after it gave back what it held.
+void throw_pending();
+
+// Adds an exception for the task to throw; it must live on the current hub. Wakes it if it is
+// parked and may throw.
+void throw_into(Task& task, std::exception_ptr exception);
+
+// True if the task's next suspension point may throw.
+bool can_throw_into(const Task& task) noexcept;
+
+}  // namespace detail
+}  // namespace greenroom

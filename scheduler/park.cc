@@ -1,0 +1,115 @@
+#include "greenroom/scheduler/park.h"
+
+#include <stdexcept>
+
+#include "greenroom/scheduler/hub.h"
+#include "greenroom/scheduler/interrupt.h"
+
+namespace greenroom::detail {
+
+std::int64_t now_nanoseconds() noexcept {
+  Hub* hub = Hub::current_if_any();
+  return hub ? hub->now() : kernel_now();
+}
+
+ParkResult park(const char* reason, std::int64_t deadline, WaitsFor waits_for) noexcept {
+  return Hub::current_if_any()->park(reason, deadline, waits_for);
+}
+
+ParkResult yield_now() noexcept { return Hub::current_if_any()->yield(); }
+
+Task& enter_blocking_call() {
+  Hub& hub = Hub::current();
+  Task* self = hub.current_task();
+  if (!self) {
+    throw std::logic_error(
+        "greenroom: a blocking call in hub work (a poller callback, a timer or a posted function); "
+        "spawn a greenlet "
+        "and block there");
+  }
+  if ((self->attention & attention::throws) != 0) [[unlikely]]
+    throw_pending();
+  if (!hub.charge()) [[unlikely]] {
+    hub.yield();
+    if ((self->attention & attention::throws) != 0) throw_pending();
+  }
+  return *self;
+}
+
+bool wake(Task& task, std::uint64_t epoch, ParkResult result) noexcept {
+  return task.hub->wake(task, epoch, result);
+}
+
+namespace {
+
+struct WakePost final : PostNode {
+  Task* task = nullptr;
+  std::uint64_t epoch = 0;
+};
+
+void deliver_wake(Hub& hub, PostNode& node) {
+  auto& post = static_cast<WakePost&>(node);
+  // A hub that is ending only drops the reference.
+  if (post.task->hub == &hub) hub.wake(*post.task, post.epoch, ParkResult::woken);
+  drop_reference(*post.task);
+  post.~WakePost();
+  release_block(&post, sizeof(WakePost));
+}
+
+}  // namespace
+
+void wake_from_anywhere(Task& task, std::uint64_t epoch) {
+  if (task.hub == Hub::current_if_any()) {
+    wake(task, epoch);
+    return;
+  }
+  auto* post = new (allocate_block(sizeof(WakePost))) WakePost;
+  post->deliver = &deliver_wake;
+  post->task = &task;
+  post->epoch = epoch;
+  add_reference(task);
+  if (!task.hub->port().push(*post)) deliver_wake(*task.hub, *post);
+}
+
+bool WaitQueue::wake_one() noexcept {
+  while (!empty()) {
+    WaitNode& node = front();
+    node.unlink();
+    if (wake(*node.task, node.epoch)) return true;
+  }
+  return false;
+}
+
+void WaitQueue::wake_all() {
+  while (!empty()) {
+    WaitNode& node = front();
+    node.unlink();
+    wake_from_anywhere(*node.task, node.epoch);
+  }
+}
+
+}  // namespace greenroom::detail
+
+namespace greenroom {
+
+void sleep(std::chrono::nanoseconds duration) {
+  detail::enter_blocking_call();
+  if (duration.count() <= 0) {
+    detail::yield_now();
+    detail::throw_pending();
+    return;
+  }
+  const std::int64_t deadline = detail::add_saturated(detail::now_nanoseconds(), duration.count());
+  if (detail::park("sleep", deadline, {detail::WaitsFor::Kind::timer, 0}) ==
+      detail::ParkResult::interrupted) {
+    detail::throw_pending();
+  }
+}
+
+void yield() {
+  detail::enter_blocking_call();
+  detail::yield_now();
+  detail::throw_pending();
+}
+
+}  // namespace greenroom

@@ -1,0 +1,120 @@
+#pragma once
+
+// Stacks for fibers: a pool for one hub, and the guards below them. Not thread-safe, but for
+// is_stack_guard.
+//
+// Address space comes in slabs, each cut into slots of one size class. A slot is
+// `[guard | usable ... top | colour]`: the guard faults on overflow, the colour (0 to 960 bytes,
+// a function of the address) keeps the tops of equal stacks out of the same cache lines, and a
+// stack used for less than 3 KiB costs one page of memory.
+//
+// A free stack is *warm*, on a last-in-first-out list with its pages as they are, or *cold*, in
+// its slab and without pages. acquire and release of warm stacks make no system call: how deep a
+// stack went is not looked at, it is bounded instead.
+// - Over 4096 warm stacks (or 256 MiB of their address space) release makes the least recently
+//   used half of them cold, a system call for each run of neighbours.
+// - trim_unused, for a hub about to sleep, makes those cold that nobody needed since the last call,
+//   and takes the deep pages, below the top two, from 16 others in rotation.
+// Slabs that are wholly cold are unmapped while there are more than 65 536 cold stacks (or 64 GiB).
+//
+// Guards: MADV_GUARD_INSTALL (Linux 6.13) needs no mapping of its own, so a million guarded stacks
+// are a few dozen mappings. Where a slab refuses it (older kernels, mlock) mprotect takes over, two
+// mappings a stack, until all but 8192 of vm.max_map_count are used; then stacks have no guards,
+// after one warning on stderr. GREENROOM_STACK_GUARD=madvise|mprotect|none in the environment says
+// where to begin. Under ASan it is mprotect: LeakSanitizer dies of reading advised guards.
+//
+// Rejected: MADV_DONTNEED at release, 1.4 us and a page fault for the next user; mincore, a system
+//   call as well; a canary below the second page: writing it costs each stack a page of memory,
+//   and frames step over words without writing them; stack depth as the switch saw it: blind to
+//   what was called between two switches.
+
+#include <array>
+#include <cstddef>
+#include <memory>
+#include <vector>
+
+namespace greenroom::detail {
+
+struct Stack {
+  std::byte* base = nullptr;  // lowest usable address, just above the guard
+  std::size_t size = 0;       // usable bytes
+
+  std::byte* top() const { return base + size; }  // a multiple of 64
+  explicit operator bool() const { return base != nullptr; }
+};
+
+enum class GuardKind { madvise, mprotect, none };
+
+class StackPool {
+ public:
+  // Bytes of address space a stack takes, guard and colour included.
+  static constexpr std::size_t default_size = std::size_t{64} << 10;
+  static constexpr std::size_t min_size = std::size_t{16} << 10;
+  static constexpr std::size_t max_size = std::size_t{256} << 20;
+
+  StackPool();
+  /// Unmaps everything, stacks still in use as well.
+  ~StackPool();
+  StackPool(const StackPool&) = delete;
+  StackPool& operator=(const StackPool&) = delete;
+
+  /// A stack with `size`, 0 for the default, rounded up to a power of two, minus the guard (1/64,
+  /// from 4 to 64 KiB) and the colour. Throws std::bad_alloc, saying what to do, when the process
+  /// is out of address space or mappings, std::invalid_argument if `size` is over `max_size`.
+  Stack acquire(std::size_t size = 0);
+
+  /// Takes back what acquire gave; the next acquire of this size returns it.
+  void release(Stack stack) noexcept;
+
+  /// Gives memory back. Makes system calls: meant for a hub about to sleep, not more often than
+  /// about once a second, and no reason to wake up.
+  void trim_unused() noexcept;
+
+  struct Statistics {
+    std::size_t mapped_bytes = 0;
+    std::size_t slabs = 0;
+    std::size_t live = 0;
+    std::size_t warm = 0;
+    std::size_t cold = 0;
+    // Of the stacks mapped and used at least once:
+    std::size_t guarded_by_madvise = 0;
+    std::size_t guarded_by_mprotect = 0;
+    std::size_t unguarded = 0;
+    std::size_t system_calls = 0;  // made by this pool so far
+  };
+  Statistics statistics() const;
+
+ private:
+  struct Slab;
+  struct SizeClass {
+    std::size_t size = 0;
+    std::size_t live = 0;
+    std::size_t cold = 0;
+    std::vector<std::byte*> warm;              // slots; the back is the last released
+    std::size_t fewest_warm = 0;               // since the last trim_unused
+    std::size_t next_to_clean = 0;             // in `warm`, by trim_unused
+    std::vector<std::unique_ptr<Slab>> slabs;  // by address
+    std::size_t first_cold = 0;                // no slab before this one has cold slots
+    Slab* newest = nullptr;                    // the only one that may have slots never used
+  };
+
+  std::byte* acquire_cold(SizeClass& sizes);
+  Slab& map_slab(SizeClass& sizes);
+  void install_guard(Slab& slab, std::byte* slot);
+  bool protect(std::byte* slot, std::size_t size);
+  void make_cold(SizeClass& sizes, std::size_t count) noexcept;
+  void unmap_idle_slabs(SizeClass& sizes) noexcept;
+  void unmap(Slab& slab) noexcept;
+  void discard(std::byte* begin, std::byte* end) noexcept;
+
+  static constexpr std::size_t class_count = 15;  // 2^14 to 2^28
+  std::array<SizeClass, class_count> classes_;
+  GuardKind first_choice_;
+  std::size_t system_calls_ = 0;
+};
+
+/// Whether `address` lies in a guard of a live stack or of one in a pool, of any hub. Safe in a
+/// signal handler and on any thread.
+bool is_stack_guard(const void* address) noexcept;
+
+}  // namespace greenroom::detail

@@ -1,0 +1,196 @@
+#include "greenroom/scheduler/symbolizer.h"
+
+#include <cxxabi.h>
+#include <dlfcn.h>
+
+#include <cstdint>
+#include <cstdio>
+#include <cstdlib>
+#include <mutex>
+#include <unordered_map>
+
+// libbacktrace's interface, spelled out: <backtrace.h> is in a directory that only gcc looks in.
+extern "C" {
+struct backtrace_state;
+using BacktraceError = void (*)(void* data, const char* message, int error);
+using BacktraceFull = int (*)(void* data, std::uintptr_t pc, const char* file, int line,
+                              const char* function);
+using BacktraceSymbol = void (*)(void* data, std::uintptr_t pc, const char* symbol,
+                                 std::uintptr_t value, std::uintptr_t size);
+backtrace_state* backtrace_create_state(const char* file, int threaded, BacktraceError on_error,
+                                        void* data);
+int backtrace_pcinfo(backtrace_state* state, std::uintptr_t pc, BacktraceFull visit,
+                     BacktraceError on_error, void* data);
+int backtrace_syminfo(backtrace_state* state, std::uintptr_t pc, BacktraceSymbol visit,
+                      BacktraceError on_error, void* data);
+}
+
+namespace greenroom::detail {
+namespace {
+
+// No debug information is no error: then the callbacks come with null pointers, or not at all.
+void ignore_error(void*, const char*, int) {}
+
+// Lock-free and with its memory from mmap, never freed: so a signal handler can use it.
+backtrace_state* libbacktrace() {
+  constexpr int threaded = 1;
+  static backtrace_state* const state =
+      backtrace_create_state(nullptr, threaded, ignore_error, nullptr);
+  return state;
+}
+
+// A call is looked up by its own address: the one it returns to may be another function's.
+std::uintptr_t to_call(const void* return_address) {
+  return reinterpret_cast<std::uintptr_t>(return_address) - 1;
+}
+
+const char* find_symbol(std::uintptr_t address) {
+  const char* symbol = nullptr;
+  const auto keep = [](void* data, std::uintptr_t, const char* found, std::uintptr_t,
+                       std::uintptr_t) { *static_cast<const char**>(data) = found; };
+  backtrace_syminfo(libbacktrace(), address, keep, ignore_error, &symbol);
+  return symbol;
+}
+
+// libbacktrace visits inlined functions first; the last line, the one of the frame, is known to be
+// it only when no other one follows.
+struct Visit {
+  void (*visit)(void* data, const RawLine& line);
+  void* data;
+  RawLine last = {};
+  bool has_last = false;
+
+  static int next(void* self, std::uintptr_t, const char* file, int line, const char* function) {
+    if (file == nullptr && function == nullptr) return 0;
+    auto& state = *static_cast<Visit*>(self);
+    if (state.has_last) state.visit(state.data, state.last);
+    state.last = {.function = function, .file = file, .line = line, .is_inlined = true};
+    state.has_last = true;
+    return 0;
+  }
+};
+
+// ---- Readable names
+
+void replace_all(std::string& text, std::string_view from, std::string_view to) {
+  for (std::size_t at = 0; (at = text.find(from, at)) != std::string::npos; at += to.size()) {
+    text.replace(at, from.size(), to);
+  }
+}
+
+// Removes every ", name<...>": a template argument that nobody writes.
+void remove_argument(std::string& text, std::string_view name) {
+  const std::string start = ", " + std::string(name) + "<";
+  std::size_t at = 0;
+  while ((at = text.find(start, at)) != std::string::npos) {
+    int depth = 1;
+    std::size_t end = at + start.size();
+    for (; end < text.size() && depth > 0; ++end) {
+      if (text[end] == '<') ++depth;
+      if (text[end] == '>' && text[end - 1] != '-') --depth;
+    }
+    if (end < text.size() && text[end] == ' ') ++end;  // "> >"
+    text.erase(at, end - at);
+  }
+}
+
+void shorten(std::string& name) {
+  if (const std::size_t clone = name.find(" [clone "); clone != std::string::npos) {
+    name.resize(clone);  // what the optimiser made of it is not the reader's business
+  }
+  if (name.find("std::") != std::string::npos) {
+    replace_all(name, "std::__cxx11::", "std::");
+    replace_all(name, "[abi:cxx11]", "");
+    for (const std::string_view argument :
+         {"std::allocator", "std::char_traits", "std::default_delete", "std::equal_to", "std::hash",
+          "std::less"}) {
+      remove_argument(name, argument);
+    }
+    replace_all(name, "std::basic_string<char>", "std::string");
+    replace_all(name, "std::basic_string_view<char>", "std::string_view");
+  }
+  replace_all(name, "> >", ">>");
+  constexpr std::size_t longest = 240;
+  if (name.size() > longest) name.replace(longest, std::string::npos, "...");
+}
+
+// ---- What is known of one address
+
+std::string describe_address(std::uintptr_t address) {
+  char text[64];
+  Dl_info info = {};
+  if (dladdr(reinterpret_cast<void*>(address), &info) == 0 || info.dli_fname == nullptr) {
+    std::snprintf(text, sizeof text, "0x%zx", static_cast<std::size_t>(address));
+    return text;
+  }
+  if (info.dli_sname != nullptr) return to_readable_name(info.dli_sname);
+  const std::string_view module = info.dli_fname;
+  const auto offset = address - reinterpret_cast<std::uintptr_t>(info.dli_fbase);
+  std::snprintf(text, sizeof text, "+0x%zx", static_cast<std::size_t>(offset));
+  return std::string(module.substr(module.rfind('/') + 1)) + text;
+}
+
+std::vector<SourceLine> look_up(const void* return_address) {
+  std::vector<SourceLine> lines;
+  const auto collect = [](void* data, const RawLine& raw) {
+    static_cast<std::vector<SourceLine>*>(data)->push_back(
+        {.function = raw.function != nullptr ? to_readable_name(raw.function) : std::string(),
+         .file = raw.file != nullptr ? raw.file : "",
+         .line = raw.line,
+         .is_inlined = raw.is_inlined});
+  };
+  visit_raw_lines(return_address, collect, &lines);
+  SourceLine& frame = lines.back();
+  if (frame.function.empty()) frame.function = describe_address(to_call(return_address));
+  return lines;
+}
+
+class Cache {
+ public:
+  SourceLines find(const void* return_address) {
+    const std::lock_guard lock(mutex_);
+    if (known_.size() >= max_size) known_.clear();
+    SourceLines& lines = known_[return_address];
+    if (!lines) lines = std::make_shared<const std::vector<SourceLine>>(look_up(return_address));
+    return lines;
+  }
+
+ private:
+  static constexpr std::size_t max_size = 16384;
+  std::mutex mutex_;
+  std::unordered_map<const void*, SourceLines> known_;
+};
+
+}  // namespace
+
+SourceLines symbolize(const void* return_address) {
+  // Never destroyed: a report may be printed while statics go.
+  static Cache& cache = *new Cache;
+  return cache.find(return_address);
+}
+
+std::string to_readable_name(std::string_view symbol) {
+  std::string name(symbol);
+  if (!symbol.starts_with("_Z")) return name;
+  char* demangled = abi::__cxa_demangle(name.c_str(), nullptr, nullptr, nullptr);
+  if (demangled == nullptr) return name;
+  name = demangled;
+  std::free(demangled);
+  shorten(name);
+  return name;
+}
+
+void visit_raw_lines(const void* return_address, void (*visit)(void* data, const RawLine& line),
+                     void* data) noexcept {
+  const std::uintptr_t address = to_call(return_address);
+  Visit state{.visit = visit, .data = data};
+  backtrace_pcinfo(libbacktrace(), address, Visit::next, ignore_error, &state);
+  // The symbol table has the parameters, which the little debug information of -g1 leaves out.
+  if (const char* symbol = find_symbol(address)) state.last.function = symbol;
+  state.last.is_inlined = false;
+  visit(data, state.last);
+}
+
+void prepare_symbolizer() noexcept { libbacktrace(); }
+
+}  // namespace greenroom::detail

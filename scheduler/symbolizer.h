@@ -1,0 +1,52 @@
+#pragma once
+
+// From code addresses to functions, files and lines, functions inlined there included: by
+// libbacktrace (a part of gcc), which reads DWARF and, where there is none, ELF symbol tables.
+//
+// Thread-safe. The first look-up reads the debug information of the program and its libraries; what
+// is found is kept by address, so that a storm of crash reports costs map look-ups. A library that
+// is loaded after the first look-up has no lines and only exported names.
+//
+// Rejected: libdw (a further package, slower to start); addr2line (a process per report); dladdr
+//   alone (knows no static function, no inlined one and no line).
+
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace greenroom::detail {
+
+struct SourceLine {
+  std::string function;  // readable; an address in a module where there is no name
+  std::string file;      // empty if unknown
+  int line = 0;
+  bool is_inlined = false;
+};
+
+/// The lines one return address stands for, innermost first: functions inlined into one another,
+/// then the one that has the frame. Never empty.
+using SourceLines = std::shared_ptr<const std::vector<SourceLine>>;
+SourceLines symbolize(const void* return_address);
+
+/// Demangled, and without what no reader misses: default allocators, std::string spelled out. Text
+/// that is no mangled name is returned as it is.
+std::string to_readable_name(std::string_view symbol);
+
+/// What is known of one line without allocating; null pointers for what is not.
+struct RawLine {
+  const char* function = nullptr;  // mangled; the bare name of an inlined function
+  const char* file = nullptr;
+  int line = 0;
+  bool is_inlined = false;
+};
+
+/// Calls visit(data, line) for each of the lines `symbolize` would return. Async-signal-safe, above
+/// all once `prepare_symbolizer` was called; needs some 10 KiB of stack.
+void visit_raw_lines(const void* return_address, void (*visit)(void* data, const RawLine& line),
+                     void* data) noexcept;
+
+/// Opens the program file, so that a signal handler need not. Reads no debug information.
+void prepare_symbolizer() noexcept;
+
+}  // namespace greenroom::detail

@@ -1,0 +1,114 @@
+// A task: what the ready queue holds. A greenlet, an actor, a server between two messages.
+//
+// A task belongs to one hub for life; everything here is touched by that hub's thread only, except
+// `references` (and what a comment marks). It has a stack (`fiber`) only from its first instruction
+// until it ends, and a server actor not even between two messages. Invariants: `epoch` moves at the
+// first wake of a park, so whoever holds an older one has lost; `next_ready` is used in the states
+// fresh and ready only.
+#pragma once
+
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+#include <string>
+#include <typeinfo>
+
+namespace greenroom {
+class Hub;
+}
+
+namespace greenroom::detail {
+
+class Fiber;
+struct Interrupts;
+struct ParkFrame;
+struct Task;
+
+enum class TaskState : std::uint8_t {
+  unscheduled,  // on no list: made, and not yet started
+  fresh,        // in the ready queue, without a stack: to be called at the base of a runner
+  ready,        // in the ready queue, with a fiber to be resumed
+  running,      // on no list: the hub's current task
+  parked,       // on no list of the hub; its waiters are on the lists of what it waits for
+  idle,         // on no list, without a stack: a server with an empty mailbox
+  finished,     // on no list: kept by its references
+  abandoned,    // on no list: its fiber is never resumed
+};
+
+enum class ParkResult : std::uint8_t {
+  woken,        // by what it waited for
+  expired,      // the deadline came first
+  interrupted,  // something is to be thrown: throw_pending() once what is held is given back
+};
+
+// Bits of Task::attention: what must be looked at before going on.
+namespace attention {
+inline constexpr std::uint16_t kill = 1;        // an exception from outside is pending
+inline constexpr std::uint16_t timeout = 2;     // a Timeout has fired and not been thrown
+inline constexpr std::uint16_t exiting = 4;     // an exit was accepted: every blocking call throws
+inline constexpr std::uint16_t deadline = 8;    // an inherited deadline has passed
+inline constexpr std::uint16_t suspended = 16;  // reserved: the debugger's suspend
+inline constexpr std::uint16_t trace = 32;      // reserved: events of this task are reported
+inline constexpr std::uint16_t throws = kill | timeout | exiting | deadline;
+}  // namespace attention
+
+// What a kind of task does; one constant per type.
+struct TaskOps {
+  void (*run)(Task&);                    // at the base of a runner; must not throw
+  void (*destroy)(Task&) noexcept;       // ends the object and gives its memory back
+  void (*abandoned)(Task&) noexcept;     // it will never be resumed: tell whoever waits for it
+  std::string (*describe)(const Task&);  // for people: "actor <0.12.0> 'name'"
+  void (*stop)(Task&) noexcept;          // the hub ends: get it to unwind
+  const std::type_info* type;            // of the callable; null if there is none
+};
+
+// The part of a task that a higher layer owns. An actor is a task with one.
+struct TaskExtension {
+  struct Ops {
+    [[noreturn]] void (*throw_exit)(Task&);  // attention::exiting: throw what unwinds it
+    void (*ended)(Task&) noexcept;  // the body of a task that did not start as an actor is over
+  };
+  const Ops* extension_ops = nullptr;
+};
+
+struct Task {
+  explicit Task(const TaskOps& task_ops) : ops(&task_ops) {}
+  Task(const Task&) = delete;
+  Task& operator=(const Task&) = delete;
+
+  bool has_stack() const { return fiber != nullptr; }
+
+  Task* next_ready = nullptr;
+  const TaskOps* ops;
+  Hub* hub = nullptr;  // set once, before any other thread sees the task
+  std::uint64_t epoch = 1;
+  Fiber* fiber = nullptr;
+  const ParkFrame* park = nullptr;   // while parked: on the parked stack
+  Interrupts* interrupts = nullptr;  // what attention refers to; made on demand
+  TaskExtension* extension = nullptr;
+  Task* previous_in_hub = nullptr;
+  Task* next_in_hub = nullptr;
+  std::atomic<std::uint32_t> references{
+      1};  // any thread; the hub's own reference ends with the task
+  TaskState state = TaskState::unscheduled;
+  ParkResult result = ParkResult::woken;
+  std::uint16_t attention = 0;
+  std::uint16_t uncancellable = 0;  // depth of Uncancellable scopes
+  std::uint16_t exit_throws = 0;    // how often attention::exiting was thrown already
+  std::uint32_t stack_size = 0;     // 0 = default
+};
+
+inline void add_reference(Task& task) noexcept {
+  task.references.fetch_add(1, std::memory_order_relaxed);
+}
+
+// The last reference destroys it. A lone owner needs no atomic exchange: nobody else can be adding
+// one.
+inline void drop_reference(Task& task) noexcept {
+  if (task.references.load(std::memory_order_acquire) == 1 ||
+      task.references.fetch_sub(1, std::memory_order_acq_rel) == 1) {
+    task.ops->destroy(task);
+  }
+}
+
+}  // namespace greenroom::detail

@@ -1,0 +1,30 @@
+// CLOCK_MONOTONIC at the price of rdtsc: the counter, corrected by the kernel's clock at every
+// synchronize(). One hub's. Without an invariant counter every reading asks the kernel. Never runs
+// backwards.
+#pragma once
+
+#include <cstdint>
+
+namespace greenroom::detail {
+
+// Nanoseconds of CLOCK_MONOTONIC from the kernel. Thread-safe.
+std::int64_t kernel_now() noexcept;
+
+class TickClock {
+ public:
+  TickClock();
+  // Asks the kernel; call it at least every few milliseconds while now() is in use, and after every
+  // sleep.
+  std::int64_t synchronize() noexcept;
+  std::int64_t now() noexcept;
+
+ private:
+  std::int64_t base_ = 0;  // kernel time at base_ticks_
+  std::uint64_t base_ticks_ = 0;
+  std::int64_t last_ = 0;       // the latest answer
+  std::uint64_t scale_ = 0;     // nanoseconds per tick, 32 fractional bits; 0 = not known yet
+  std::int64_t reference_ = 0;  // kernel time and ticks of the first synchronize, for scale_
+  std::uint64_t reference_ticks_ = 0;
+};
+
+}  // namespace greenroom::detail

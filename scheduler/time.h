@@ -1,0 +1,93 @@
+// Time as every layer sees it: the clock, and Wait, "how long a blocking call may take".
+// Thread-safe. All times are nanoseconds of CLOCK_MONOTONIC, or of a simulation's virtual clock.
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <limits>
+
+namespace greenroom {
+
+// A steady std clock. In a simulation it is virtual and moves only when every actor waits.
+struct clock {
+  using duration = std::chrono::nanoseconds;
+  using rep = duration::rep;
+  using period = duration::period;
+  using time_point = std::chrono::time_point<clock, duration>;
+  static constexpr bool is_steady = true;
+  static time_point now() noexcept;
+};
+
+// How long a call may block: a duration from now, a point in time, or for ever. A duration of zero
+// or less polls: the call takes what is there and does not wait. Implicit from durations and time
+// points.
+class Wait {
+ public:
+  template <class R, class P>
+  Wait(std::chrono::duration<R, P> duration)
+      : nanoseconds_(saturate(duration)), kind_(Kind::duration) {}
+  Wait(clock::time_point deadline)
+      : nanoseconds_(deadline.time_since_epoch().count()), kind_(Kind::deadline) {}
+  static Wait forever() { return Wait(); }
+
+  bool is_forever() const { return kind_ == Kind::forever; }
+  // A poll needs no clock: the call must not park.
+  bool is_poll() const { return kind_ == Kind::duration && nanoseconds_ <= 0; }
+  // The deadline in clock nanoseconds, counted from now for a duration; the largest value for ever.
+  std::int64_t to_deadline() const;
+
+ private:
+  enum class Kind : std::uint8_t { forever, duration, deadline };
+  Wait() = default;
+
+  // A duration beyond what 64 bits of nanoseconds hold (hours::max(), say) means for ever, not an
+  // overflow.
+  template <class R, class P>
+  static std::int64_t saturate(std::chrono::duration<R, P> duration) {
+    using Seconds = std::chrono::duration<long double>;
+    constexpr long double limit = 9.2e9L;  // seconds in 63 bits of nanoseconds, rounded down
+    const long double seconds = std::chrono::duration_cast<Seconds>(duration).count();
+    if (seconds >= limit) return std::numeric_limits<std::int64_t>::max();
+    if (seconds <= -limit) return std::numeric_limits<std::int64_t>::min();
+    return std::chrono::duration_cast<std::chrono::nanoseconds>(duration).count();
+  }
+  static std::int64_t saturate(std::chrono::nanoseconds duration) { return duration.count(); }
+
+  std::int64_t nanoseconds_ = 0;
+  Kind kind_ = Kind::forever;
+};
+
+namespace detail {
+
+inline constexpr std::int64_t no_deadline = std::numeric_limits<std::int64_t>::max();
+
+// now + duration without overflow; a duration that cannot be reached is no deadline.
+inline std::int64_t add_saturated(std::int64_t now, std::int64_t duration) {
+  std::int64_t sum = 0;
+  if (__builtin_add_overflow(now, duration, &sum)) return duration > 0 ? no_deadline : 0;
+  return sum;
+}
+
+// Clock nanoseconds of the current hub's environment; the real clock on a thread without a hub.
+std::int64_t now_nanoseconds() noexcept;
+
+}  // namespace detail
+
+inline clock::time_point clock::now() noexcept {
+  return time_point(duration(detail::now_nanoseconds()));
+}
+
+inline std::int64_t Wait::to_deadline() const {
+  switch (kind_) {
+    case Kind::forever:
+      return detail::no_deadline;
+    case Kind::deadline:
+      return nanoseconds_;
+    case Kind::duration:
+      break;
+  }
+  if (nanoseconds_ == detail::no_deadline) return detail::no_deadline;
+  return detail::add_saturated(detail::now_nanoseconds(), nanoseconds_);
+}
+
+}  // namespace greenroom

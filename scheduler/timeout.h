@@ -1,0 +1,120 @@
+// Timeouts: an exception when time is up, as gevent.Timeout; and deadlines that whole call trees
+// inherit. For the greenlet that makes them; the objects live on its stack.
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <optional>
+#include <type_traits>
+#include <utility>
+
+#include "greenroom/scheduler/interrupt.h"
+#include "greenroom/scheduler/time.h"
+#include "greenroom/scheduler/timer_wheel.h"
+
+namespace greenroom {
+
+// Names an armed timer. Copyable; stale ones are harmless.
+class TimerRef {
+ public:
+  TimerRef() = default;
+  explicit TimerRef(std::uint64_t id) : id_(id) {}
+  std::uint64_t id() const { return id_; }
+  friend bool operator==(TimerRef, TimerRef) = default;
+
+ private:
+  std::uint64_t id_ = 0;
+};
+
+namespace detail {
+
+// What a TimeoutError can come from: a timer of one task.
+class ExpiringScope : public TimerNode {
+ public:
+  enum class Kind : std::uint8_t {
+    once,      // thrown once
+    deadline,  // thrown by every blocking call until the scope ends
+  };
+  ExpiringScope(Kind scope_kind, std::int64_t deadline);
+  ~ExpiringScope();
+  ExpiringScope(const ExpiringScope&) = delete;
+  ExpiringScope& operator=(const ExpiringScope&) = delete;
+
+  void disarm() noexcept;
+  std::uint64_t id() const { return id_; }
+
+ private:
+  friend void throw_expired(Task& self);
+  friend std::int64_t inherited_deadline() noexcept;
+  static void on_fire(TimerNode& node) noexcept;
+
+  Task* task_;
+  std::uint64_t id_;
+  std::int64_t at_;
+  ExpiringScope* next_ = nullptr;  // in the list of the fired, or of the deadlines
+  Kind kind_;
+  bool fired_ = false;
+};
+
+// Throws the oldest TimeoutError that is pending for the current task, if there is one.
+void throw_expired(Task& self);
+
+// The nearest deadline that the current task inherits; no_deadline if none.
+std::int64_t inherited_deadline() noexcept;
+
+}  // namespace detail
+
+// After the duration, the next suspension point of this greenlet throws TimeoutError, once. An
+// event that is ready in the same poll round wins. Zero or less: at the next turn of the hub. As
+// gevent.Timeout.
+class Timeout {
+ public:
+  explicit Timeout(std::chrono::nanoseconds duration);
+
+  // True if `error` was thrown by this timeout and not by another, nested one.
+  bool is_mine(const TimeoutError& error) const { return error.id() == scope_.id(); }
+  // It will not fire any more; one that fired and was not thrown yet is forgotten.
+  void cancel() { scope_.disarm(); }
+
+  // Stays armed without a handle until it fires or this greenlet ends; in a server's handler, until
+  // the handler ends.
+  static TimerRef start_detached(std::chrono::nanoseconds duration);
+
+ private:
+  detail::ExpiringScope scope_;
+};
+
+// **Blocks.** as f does. f's result as an optional (true for void), nothing if it took longer than
+// the duration: f was then left by a TimeoutError. Other timeouts pass through. As
+// gevent.with_timeout.
+template <class F>
+auto try_for(std::chrono::nanoseconds duration, F f) {
+  using R = std::invoke_result_t<F>;
+  Timeout timeout(duration);
+  try {
+    if constexpr (std::is_void_v<R>) {
+      f();
+      return true;
+    } else {
+      return std::optional<R>(f());
+    }
+  } catch (const TimeoutError& error) {
+    if (!timeout.is_mine(error)) throw;
+    if constexpr (std::is_void_v<R>) {
+      return false;
+    } else {
+      return std::optional<R>();
+    }
+  }
+}
+
+// **Blocks.** as f does. Every blocking call under it ends by the deadline with TimeoutError, and
+// so does every later one until f is left; calls to servers carry the deadline along. Nested ones:
+// the nearest counts.
+template <class F>
+auto with_deadline(Wait wait, F f) {
+  const detail::ExpiringScope scope(detail::ExpiringScope::Kind::deadline, wait.to_deadline());
+  return f();
+}
+
+}  // namespace greenroom

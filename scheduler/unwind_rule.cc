@@ -1,0 +1,498 @@
+#include "greenroom/scheduler/unwind_rule.h"
+
+// Over 400 lines, because .eh_frame is one format and nobody else needs a part of it. It is DWARF
+// 4, section 6.4, with what the Linux Standard Base says of .eh_frame_hdr.
+
+#include <dlfcn.h>
+
+#include <cstddef>
+#include <cstring>
+
+namespace greenroom::detail {
+namespace {
+
+// DWARF's numbers for the registers.
+constexpr std::uint64_t register_fp = 6;
+constexpr std::uint64_t register_sp = 7;
+constexpr std::uint64_t register_return = 16;
+
+// ---- Reading .eh_frame
+
+constexpr std::uint8_t encoding_omitted = 0xff;
+
+class Reader {
+ public:
+  explicit Reader(const std::uint8_t* position) : position_(position) {}
+
+  const std::uint8_t* position() const { return position_; }
+  void skip(std::uint64_t bytes) { position_ += bytes; }
+
+  template <class T>
+  T take() {
+    T value;
+    std::memcpy(&value, position_, sizeof value);
+    position_ += sizeof value;
+    return value;
+  }
+
+  std::uint64_t take_unsigned() {
+    std::uint64_t value = 0;
+    for (unsigned shift = 0;; shift += 7) {
+      const auto byte = take<std::uint8_t>();
+      if (shift < 64) value |= std::uint64_t{byte & 0x7fu} << shift;
+      if (byte < 0x80) return value;
+    }
+  }
+
+  std::int64_t take_signed() {
+    std::uint64_t value = 0;
+    for (unsigned shift = 0;;) {
+      const auto byte = take<std::uint8_t>();
+      if (shift < 64) value |= std::uint64_t{byte & 0x7fu} << shift;
+      shift += 7;
+      if (byte >= 0x80) continue;
+      if ((byte & 0x40) != 0 && shift < 64) value |= ~std::uint64_t{0} << shift;
+      return static_cast<std::int64_t>(value);
+    }
+  }
+
+  // A pointer in one of the DW_EH_PE encodings: the low four bits give the size, the next three
+  // what it is added to.
+  std::uintptr_t take_encoded(std::uint8_t encoding) {
+    const auto here = reinterpret_cast<std::uintptr_t>(position_);
+    const std::uintptr_t base = (encoding & 0x70) == 0x10 ? here : 0;
+    switch (encoding & 0x0f) {
+      case 0x01:
+        return base + take_unsigned();
+      case 0x02:
+        return base + take<std::uint16_t>();
+      case 0x03:
+        return base + take<std::uint32_t>();
+      case 0x09:
+        return base + static_cast<std::uintptr_t>(take_signed());
+      case 0x0a:
+        return base + static_cast<std::uintptr_t>(take<std::int16_t>());
+      case 0x0b:
+        return base + static_cast<std::uintptr_t>(take<std::int32_t>());
+      default:
+        return base + take<std::uint64_t>();
+    }
+  }
+
+ private:
+  const std::uint8_t* position_;
+};
+
+// What the frame description of one function says, with what it shares with others (its CIE).
+struct Description {
+  std::uint64_t code_alignment = 1;
+  std::int64_t data_alignment = 1;
+  std::uint8_t encoding = 0;
+  bool has_augmentation = false;
+  bool is_signal_frame = false;
+  std::uintptr_t start = 0;
+  std::uintptr_t size = 0;
+  const std::uint8_t* initial = nullptr;
+  const std::uint8_t* initial_end = nullptr;
+  const std::uint8_t* program = nullptr;
+  const std::uint8_t* program_end = nullptr;
+};
+
+// Both kinds of record begin with a length, 32 or 64 bits. Returns the end of the record.
+const std::uint8_t* take_record_end(Reader& reader) {
+  std::uint64_t length = reader.take<std::uint32_t>();
+  if (length == 0xffffffff) length = reader.take<std::uint64_t>();
+  return reader.position() + length;
+}
+
+bool read_common(const std::uint8_t* record, Description& to) {
+  Reader reader(record);
+  to.initial_end = take_record_end(reader);
+  reader.skip(4);  // the id, 0
+  const auto version = reader.take<std::uint8_t>();
+  const char* augmentation = reinterpret_cast<const char*>(reader.position());
+  reader.skip(std::strlen(augmentation) + 1);
+  to.code_alignment = reader.take_unsigned();
+  to.data_alignment = reader.take_signed();
+  const std::uint64_t return_register =
+      version == 1 ? reader.take<std::uint8_t>() : reader.take_unsigned();
+  if (return_register != register_return) return false;
+  to.initial = reader.position();
+  if (*augmentation == 0) return true;
+  if (*augmentation != 'z') return false;
+
+  to.has_augmentation = true;
+  const std::uint64_t size = reader.take_unsigned();
+  to.initial = reader.position() + size;
+  for (const char* letter = augmentation + 1; *letter != 0; ++letter) {
+    switch (*letter) {
+      case 'R':
+        to.encoding = reader.take<std::uint8_t>();
+        break;
+      case 'L':
+        reader.skip(1);
+        break;
+      case 'P':
+        reader.take_encoded(reader.take<std::uint8_t>());
+        break;
+      case 'S':
+        to.is_signal_frame = true;
+        break;
+      default:
+        return true;  // the rest is of no use to us, and its size is known
+    }
+  }
+  return true;
+}
+
+bool read_description(const std::uint8_t* record, Description& to) {
+  Reader reader(record);
+  to.program_end = take_record_end(reader);
+  const std::uint8_t* here = reader.position();
+  const auto distance = reader.take<std::uint32_t>();
+  if (!read_common(here - distance, to)) return false;
+  to.start = reader.take_encoded(to.encoding);
+  to.size = reader.take_encoded(to.encoding & 0x0f);
+  if (to.has_augmentation) {
+    const std::uint64_t size = reader.take_unsigned();
+    reader.skip(size);
+  }
+  to.program = reader.position();
+  return true;
+}
+
+// Finds the description of the function that `address` is in, by the binary search table the linker
+// writes.
+bool find_description(std::uintptr_t address, Description& to) {
+  dl_find_object object;
+  if (_dl_find_object(reinterpret_cast<void*>(address), &object) != 0) return false;
+  if (object.dlfo_eh_frame == nullptr) return false;
+  const auto* header = static_cast<const std::uint8_t*>(object.dlfo_eh_frame);
+  Reader reader(header + 1);  // after the version
+  const auto frame_encoding = reader.take<std::uint8_t>();
+  const auto count_encoding = reader.take<std::uint8_t>();
+  const auto table_encoding = reader.take<std::uint8_t>();
+  constexpr std::uint8_t from_header_32_bits = 0x3b;
+  if (table_encoding != from_header_32_bits || count_encoding == encoding_omitted) return false;
+  reader.take_encoded(frame_encoding);
+  std::uint64_t count = reader.take_encoded(count_encoding);
+
+  struct Entry {
+    std::int32_t start;
+    std::int32_t description;
+  };
+  const std::uint8_t* table = reader.position();
+  const auto entry_at = [table](std::uint64_t index) {
+    return Reader(table + index * sizeof(Entry)).take<Entry>();
+  };
+  const std::int64_t wanted =
+      static_cast<std::int64_t>(address - reinterpret_cast<std::uintptr_t>(header));
+  std::uint64_t first =
+      0;  // the last entry that starts at or below `wanted` is in [first, first + count)
+  while (count > 1) {
+    const std::uint64_t half = count / 2;
+    if (entry_at(first + half).start <= wanted) first += half;
+    count -= half;
+  }
+  if (count == 0 || entry_at(first).start > wanted) return false;
+  if (!read_description(header + entry_at(first).description, to)) return false;
+  return address - to.start < to.size;
+}
+
+// ---- Running a frame program
+
+// The instructions of frame programs, DW_CFA_x in DWARF. The first three have an operand in their
+// low six bits.
+namespace Op {
+enum : std::uint8_t {
+  advance_loc = 0x40,
+  offset = 0x80,
+  restore_register = 0xc0,
+  nop = 0x00,
+  set_loc = 0x01,
+  advance_loc1 = 0x02,
+  advance_loc2 = 0x03,
+  advance_loc4 = 0x04,
+  offset_extended = 0x05,
+  restore_extended = 0x06,
+  undefined = 0x07,
+  same_value = 0x08,
+  in_register = 0x09,
+  remember_state = 0x0a,
+  restore_state = 0x0b,
+  def_cfa = 0x0c,
+  def_cfa_register = 0x0d,
+  def_cfa_offset = 0x0e,
+  def_cfa_expression = 0x0f,
+  expression = 0x10,
+  offset_extended_sf = 0x11,
+  def_cfa_sf = 0x12,
+  def_cfa_offset_sf = 0x13,
+  val_offset = 0x14,
+  val_offset_sf = 0x15,
+  val_expression = 0x16,
+  gnu_args_size = 0x2e,
+};
+}  // namespace Op
+
+// The rules at one address of a function, as the program builds them up.
+struct Row {
+  enum class Saved : std::uint8_t { unchanged, at_offset, by_expression, elsewhere };
+  std::uint64_t cfa_register = register_sp;
+  std::int64_t cfa_offset = 0;
+  const std::uint8_t* cfa_expression = nullptr;
+  Saved fp = Saved::unchanged;
+  std::int64_t fp_offset = 0;
+  const std::uint8_t* fp_expression = nullptr;
+  Saved return_address = Saved::unchanged;
+  std::int64_t return_offset = 0;
+};
+
+class FrameProgram {
+ public:
+  FrameProgram(const Description& description, std::uintptr_t address)
+      : description_(description), wanted_(address), location_(description.start) {}
+
+  // False where the program uses something we do not follow.
+  bool run() {
+    if (!run(description_.initial, description_.initial_end)) return false;
+    initial_ = row_;
+    return run(description_.program, description_.program_end);
+  }
+  const Row& row() const { return row_; }
+
+ private:
+  bool run(const std::uint8_t* from, const std::uint8_t* end) {
+    Reader reader(from);
+    while (reader.position() < end && location_ <= wanted_) {
+      if (!run_one(reader)) return false;
+    }
+    return true;
+  }
+
+  bool run_one(Reader& reader) {
+    const auto code = reader.take<std::uint8_t>();
+    const std::uint8_t operand = code & 0x3f;
+    switch (code & 0xc0) {
+      case Op::advance_loc:
+        return advance(operand);
+      case Op::offset:
+        return save(operand, factored(reader.take_unsigned()));
+      case Op::restore_register:
+        return restore(operand);
+      default:
+        return run_extended(operand, reader);
+    }
+  }
+
+  bool run_extended(std::uint8_t code, Reader& reader) {
+    switch (code) {
+      case Op::nop:
+        return true;
+      case Op::set_loc:
+        location_ = reader.take_encoded(description_.encoding);
+        return true;
+      case Op::advance_loc1:
+        return advance(reader.take<std::uint8_t>());
+      case Op::advance_loc2:
+        return advance(reader.take<std::uint16_t>());
+      case Op::advance_loc4:
+        return advance(reader.take<std::uint32_t>());
+      case Op::offset_extended: {
+        const std::uint64_t number = reader.take_unsigned();
+        return save(number, factored(reader.take_unsigned()));
+      }
+      case Op::offset_extended_sf: {
+        const std::uint64_t number = reader.take_unsigned();
+        return save(number, reader.take_signed() * description_.data_alignment);
+      }
+      case Op::restore_extended:
+        return restore(reader.take_unsigned());
+      case Op::undefined:
+        return lose(reader.take_unsigned());
+      case Op::same_value:
+        return keep(reader.take_unsigned());
+      case Op::in_register:
+      case Op::val_offset:
+      case Op::val_offset_sf: {
+        const std::uint64_t number = reader.take_unsigned();
+        reader.take_unsigned();
+        return lose(number);
+      }
+      case Op::remember_state:
+        return remember();
+      case Op::restore_state:
+        return recall();
+      case Op::def_cfa: {
+        const std::uint64_t number = reader.take_unsigned();
+        return define_cfa(number, static_cast<std::int64_t>(reader.take_unsigned()));
+      }
+      case Op::def_cfa_sf: {
+        const std::uint64_t number = reader.take_unsigned();
+        return define_cfa(number, reader.take_signed() * description_.data_alignment);
+      }
+      case Op::def_cfa_register:
+        return define_cfa(reader.take_unsigned(), row_.cfa_offset);
+      case Op::def_cfa_offset:
+        return define_cfa(row_.cfa_register, static_cast<std::int64_t>(reader.take_unsigned()));
+      case Op::def_cfa_offset_sf:
+        return define_cfa(row_.cfa_register, reader.take_signed() * description_.data_alignment);
+      case Op::def_cfa_expression:
+        row_.cfa_expression = take_expression(reader);
+        return true;
+      case Op::expression: {
+        const std::uint64_t number = reader.take_unsigned();
+        const std::uint8_t* expression = take_expression(reader);
+        if (number != register_fp) return lose(number);
+        row_.fp = Row::Saved::by_expression;
+        row_.fp_expression = expression;
+        return true;
+      }
+      case Op::val_expression: {
+        const std::uint64_t number = reader.take_unsigned();
+        take_expression(reader);
+        return lose(number);
+      }
+      case Op::gnu_args_size:
+        reader.take_unsigned();
+        return true;
+      default:
+        return false;
+    }
+  }
+
+  std::int64_t factored(std::uint64_t value) const {
+    return static_cast<std::int64_t>(value) * description_.data_alignment;
+  }
+  static const std::uint8_t* take_expression(Reader& reader) {
+    const std::uint8_t* expression = reader.position();
+    const std::uint64_t size = reader.take_unsigned();
+    reader.skip(size);
+    return expression;
+  }
+
+  bool advance(std::uint64_t distance) {
+    location_ += distance * description_.code_alignment;
+    return true;
+  }
+  bool define_cfa(std::uint64_t number, std::int64_t offset) {
+    row_.cfa_register = number;
+    row_.cfa_offset = offset;
+    row_.cfa_expression = nullptr;
+    return true;
+  }
+  bool save(std::uint64_t number, std::int64_t offset) {
+    if (number == register_fp) set_fp(Row::Saved::at_offset, offset);
+    if (number == register_return) set_return(Row::Saved::at_offset, offset);
+    return true;
+  }
+  bool keep(std::uint64_t number) {
+    if (number == register_fp) set_fp(Row::Saved::unchanged, 0);
+    return true;
+  }
+  bool lose(std::uint64_t number) {
+    if (number == register_fp) set_fp(Row::Saved::elsewhere, 0);
+    if (number == register_return) set_return(Row::Saved::elsewhere, 0);
+    return true;
+  }
+  bool restore(std::uint64_t number) {
+    if (number == register_fp) {
+      row_.fp = initial_.fp;
+      row_.fp_offset = initial_.fp_offset;
+    }
+    if (number == register_return) {
+      row_.return_address = initial_.return_address;
+      row_.return_offset = initial_.return_offset;
+    }
+    return true;
+  }
+  bool remember() {
+    if (depth_ == max_depth) return false;
+    remembered_[depth_++] = row_;
+    return true;
+  }
+  bool recall() {
+    if (depth_ == 0) return false;
+    row_ = remembered_[--depth_];
+    return true;
+  }
+  void set_fp(Row::Saved saved, std::int64_t offset) {
+    row_.fp = saved;
+    row_.fp_offset = offset;
+  }
+  void set_return(Row::Saved saved, std::int64_t offset) {
+    row_.return_address = saved;
+    row_.return_offset = offset;
+  }
+
+  static constexpr int max_depth = 8;
+  const Description& description_;
+  const std::uintptr_t wanted_;
+  std::uintptr_t location_;
+  Row row_;
+  Row initial_;
+  Row remembered_[max_depth];
+  int depth_ = 0;
+};
+
+// An expression of the form "frame pointer + offset", or with `dereferenced` the word at that
+// address. Compilers write no other ones in ordinary functions.
+bool read_fp_expression(const std::uint8_t* expression, bool dereferenced, std::int64_t& offset) {
+  Reader reader(expression);
+  const std::uint64_t size = reader.take_unsigned();
+  const std::uint8_t* end = reader.position() + size;
+  constexpr std::uint8_t fp_plus = 0x70 + register_fp;  // DW_OP_breg6
+  constexpr std::uint8_t dereference = 0x06;
+  if (reader.take<std::uint8_t>() != fp_plus) return false;
+  offset = reader.take_signed();
+  if (dereferenced && (reader.position() == end || reader.take<std::uint8_t>() != dereference)) {
+    return false;
+  }
+  return reader.position() == end;
+}
+
+UnwindRule to_rule(const Row& row) {
+  UnwindRule rule;
+  constexpr std::int64_t above_return_address = -8;
+  if (row.return_address != Row::Saved::at_offset || row.return_offset != above_return_address)
+    return {};
+
+  if (row.cfa_expression != nullptr) {
+    if (!read_fp_expression(row.cfa_expression, true, rule.cfa_offset)) return {};
+    rule.cfa = UnwindRule::Cfa::in_slot;
+  } else if (row.cfa_register == register_sp || row.cfa_register == register_fp) {
+    rule.cfa = row.cfa_register == register_sp ? UnwindRule::Cfa::sp_plus_offset
+                                               : UnwindRule::Cfa::fp_plus_offset;
+    rule.cfa_offset = row.cfa_offset;
+  } else {
+    return {};
+  }
+
+  switch (row.fp) {
+    case Row::Saved::unchanged:
+      rule.fp = UnwindRule::Fp::unchanged;
+      break;
+    case Row::Saved::at_offset:
+      rule.fp = UnwindRule::Fp::at_cfa_plus_offset;
+      rule.fp_offset = row.fp_offset;
+      break;
+    case Row::Saved::by_expression:
+      rule.fp = UnwindRule::Fp::at_fp_plus_offset;
+      if (!read_fp_expression(row.fp_expression, false, rule.fp_offset)) return {};
+      break;
+    case Row::Saved::elsewhere:
+      return {};
+  }
+  return rule;
+}
+
+}  // namespace
+
+UnwindRule find_unwind_rule(std::uintptr_t address) noexcept {
+  Description description;
+  if (!find_description(address, description) || description.is_signal_frame) return {};
+  FrameProgram program(description, address);
+  return program.run() ? to_rule(program.row()) : UnwindRule{};
+}
+
+}  // namespace greenroom::detail

@@ -90,12 +90,9 @@ class WaitQueue {
 
   bool empty() const { return head_.next == &head_; }
   WaitNode& front() { return *head_.next; }
-  void push_back(WaitNode& node) {
-    node.previous = head_.previous;
-    node.next = &head_;
-    head_.previous->next = &node;
-    head_.previous = &node;
-  }
+  void push_back(WaitNode& node) { insert_before(head_, node); }
+  // For a waiter whose turn came to nothing.
+  void push_front(WaitNode& node) { insert_before(front(), node); }
 
   // Wakes the first waiter that is still waiting; false if there was none. All waiters live on the
   // current hub.
@@ -104,6 +101,13 @@ class WaitQueue {
   void wake_all();
 
  private:
+  static void insert_before(WaitNode& place, WaitNode& node) {
+    node.previous = place.previous;
+    node.next = &place;
+    place.previous->next = &node;
+    place.previous = &node;
+  }
+
   WaitNode head_;
 };
 

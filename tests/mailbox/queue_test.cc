@@ -1,0 +1,568 @@
+#include "greenroom/mailbox/queue.h"
+
+#include <gtest/gtest.h>
+
+#include <atomic>
+#include <chrono>
+#include <memory>
+#include <numeric>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "greenroom/scheduler/green.h"
+
+namespace greenroom {
+namespace {
+
+using namespace std::chrono_literals;
+using green::Channel;
+using green::Empty;
+using green::Full;
+using green::Greenlet;
+using green::joinall;
+using green::LifoQueue;
+using green::PriorityQueue;
+using green::Queue;
+using green::ShutDown;
+using green::spawn;
+
+using Log = std::vector<std::string>;
+
+// ---- gevent's two example programs, line by line
+
+TEST(Queue, RunsGeventsTaskProgramInTheSameOrder) {
+  Queue<int> tasks;
+  std::string out;
+  auto worker = [&](std::string name) {
+    while (!tasks.empty()) {
+      out += "Worker " + name + " got task " + std::to_string(tasks.get()) + "\n";
+      yield();
+    }
+    out += "Quitting time!\n";
+  };
+  spawn([&] {
+    for (int i = 1; i < 25; ++i) tasks.put_nowait(i);
+  }).join();
+  joinall({spawn(worker, "steve"), spawn(worker, "john"), spawn(worker, "nancy")});
+  std::string expected;
+  const Log names{"steve", "john", "nancy"};
+  for (std::size_t i = 1; i < 25; ++i)
+    expected += "Worker " + names[(i - 1) % 3] + " got task " + std::to_string(i) + "\n";
+  EXPECT_EQ(out, expected + "Quitting time!\nQuitting time!\nQuitting time!\n");
+}
+
+TEST(Queue, RunsGeventsBoundedProgramInTheSameOrder) {
+  Queue<int> tasks({.max_size = 3});
+  Log out;
+  auto worker = [&](std::string name) {
+    try {
+      for (;;) {
+        out.push_back(name + " " + std::to_string(tasks.get(50ms)));
+        yield();
+      }
+    } catch (const Empty&) {
+      out.push_back("Quitting time!");
+    }
+  };
+  auto boss = [&] {
+    for (int i = 1; i < 10; ++i) tasks.put(i);
+    out.push_back("Assigned all work in iteration 1");
+    for (int i = 10; i < 20; ++i) tasks.put(i);
+    out.push_back("Assigned all work in iteration 2");
+  };
+  joinall({spawn(boss), spawn(worker, "steve"), spawn(worker, "john"), spawn(worker, "bob")});
+  const Log expected{"steve 1",
+                     "john 2",
+                     "bob 3",
+                     "steve 4",
+                     "john 5",
+                     "bob 6",
+                     "Assigned all work in iteration 1",
+                     "steve 7",
+                     "john 8",
+                     "bob 9",
+                     "steve 10",
+                     "john 11",
+                     "bob 12",
+                     "steve 13",
+                     "john 14",
+                     "bob 15",
+                     "steve 16",
+                     "john 17",
+                     "bob 18",
+                     "Assigned all work in iteration 2",
+                     "steve 19",
+                     "Quitting time!",
+                     "Quitting time!",
+                     "Quitting time!"};
+  EXPECT_EQ(out, expected);
+}
+
+// ---- What blocks: success, timeout, kill while parked, wake racing the timeout
+
+TEST(Queue, GetTakesWhatIsThereAndWaitsForWhatIsNot) {
+  Queue<int> queue;
+  queue.put(1);
+  EXPECT_EQ(queue.get(), 1);
+  auto getter = spawn([&] { return queue.get(); });
+  yield();
+  EXPECT_FALSE(getter.ready());
+  queue.put(2);
+  EXPECT_EQ(getter.get(), 2);
+}
+
+// gevent: block=False, and timeout=0, raise at once.
+TEST(Queue, ThrowsEmptyOrFullWhenTheWaitIsOver) {
+  Queue<int> queue({.max_size = 1});
+  EXPECT_THROW(queue.get_nowait(), Empty);
+  EXPECT_THROW(queue.get(0s), Empty);
+  EXPECT_THROW(queue.get(1ms), Empty);
+  EXPECT_THROW(queue.peek(1ms), Empty);
+  queue.put(1, 1ms);
+  EXPECT_THROW(queue.put_nowait(2), Full);
+  EXPECT_THROW(queue.put(2, 0s), Full);
+  EXPECT_THROW(queue.put(2, 1ms), Full);
+  EXPECT_EQ(queue.get(), 1);
+  EXPECT_TRUE(queue.empty());
+}
+
+TEST(Queue, EmptyFullAndShutDownAreStandardExceptions) {
+  EXPECT_THROW(Queue<int>().get_nowait(), std::exception);
+  EXPECT_STREQ(Full().what(), "the queue is full");
+  EXPECT_STREQ(ShutDown().what(), "the queue is shut down");
+}
+
+// gevent test__queue: test_waiters_that_die, test_senders_that_die.
+TEST(Queue, AKilledGetterLosesNothingAndLeavesNoTrace) {
+  Queue<int> queue;
+  auto victim = spawn([&] { return queue.get(); });
+  auto heir = spawn([&] { return queue.get(); });
+  yield();
+  victim.kill();
+  queue.put(1);
+  EXPECT_EQ(heir.get(), 1);
+  EXPECT_TRUE(queue.empty());
+}
+
+TEST(Queue, AKilledPutterDoesNotDeliver) {
+  Queue<int> queue({.max_size = 1});
+  queue.put(1);
+  auto victim = spawn([&] { queue.put(2); });
+  auto other = spawn([&] { queue.put(3); });
+  yield();
+  victim.kill();
+  EXPECT_EQ(queue.get(), 1);
+  EXPECT_EQ(queue.get(), 3);
+  other.join();
+  EXPECT_TRUE(queue.empty());
+}
+
+// The putter was killed, and has not run yet when the room comes.
+TEST(Queue, RoomGoesPastAPutterThatIsAboutToLeave) {
+  Queue<int> queue({.max_size = 1});
+  queue.put(1);
+  auto victim = spawn([&] { queue.put(2); });
+  auto other = spawn([&] { queue.put(3); });
+  yield();
+  victim.kill({}, 0s);
+  EXPECT_EQ(queue.get_nowait(), 1);
+  EXPECT_EQ(queue.get_nowait(), 3);
+  EXPECT_THROW(queue.get_nowait(), Empty);
+  joinall({victim, other});
+}
+
+TEST(Queue, AnItemGoesPastAGetterThatIsAboutToLeave) {
+  Queue<int> queue;
+  auto victim = spawn([&] { return queue.get(); });
+  auto heir = spawn([&] { return queue.get(); });
+  yield();
+  victim.kill({}, 0s);
+  queue.put_nowait(1);
+  EXPECT_EQ(heir.get(), 1);
+}
+
+// The item was won before the kill came: it is returned, and the kill waits for the next call.
+TEST(Queue, AKillAfterTheItemWasWonThrowsAtTheNextBlockingCall) {
+  Queue<int> queue;
+  int got = 0;
+  auto getter = spawn([&] {
+    got = queue.get();
+    yield();
+    got = -1;
+  });
+  yield();
+  queue.put_nowait(1);
+  getter.kill();
+  EXPECT_EQ(got, 1);
+}
+
+// gevent test__queue: test_two_bogus_waiters.
+TEST(Queue, AGetterThatTimesOutInTheMiddleIsPassedOver) {
+  Queue<int> queue;
+  Log out;
+  auto getter = [&](std::string name, Wait wait) {
+    try {
+      out.push_back(name + std::to_string(queue.get(wait)));
+    } catch (const Empty&) {
+      out.push_back(name + " empty");
+    }
+  };
+  auto a = spawn(getter, "a", Wait::forever());
+  auto b = spawn(getter, "b", Wait(1ms));
+  auto c = spawn(getter, "c", Wait::forever());
+  b.join();
+  queue.put(1);
+  queue.put(2);
+  joinall({a, c});
+  EXPECT_EQ(out, (Log{"b empty", "a1", "c2"}));
+}
+
+// The deadline has passed and the getter has not run when the item comes: it leaves empty-handed,
+// and the item is still there.
+TEST(Queue, AnItemThatComesAfterTheDeadlineStaysInTheQueue) {
+  Queue<int> queue;
+  bool was_empty = false;
+  auto getter = spawn([&] {
+    try {
+      queue.get(1ms);
+    } catch (const Empty&) {
+      was_empty = true;
+    }
+  });
+  yield();
+  detail::wake(getter.task(), getter.task().epoch, detail::ParkResult::expired);
+  queue.put_nowait(1);
+  getter.join();
+  EXPECT_TRUE(was_empty);
+  EXPECT_EQ(queue.get_nowait(), 1);
+}
+
+TEST(Queue, ATimeoutAroundGetLeavesTheQueueClean) {
+  Queue<int> queue;
+  EXPECT_FALSE(try_for(1ms, [&] { return queue.get(); }));
+  queue.put(1);
+  EXPECT_EQ(queue.size(), 1u);
+  EXPECT_EQ(queue.get_nowait(), 1);
+}
+
+// ---- Order and bounds
+
+TEST(Queue, GettersAndPuttersAreServedInOrderOfArrival) {
+  Queue<int> queue({.max_size = 1});
+  Log out;
+  std::vector<Greenlet<>> all;
+  for (int i = 0; i < 4; ++i)
+    all.push_back(spawn([&, i] {
+      queue.put(i);
+      out.push_back("put" + std::to_string(i));
+    }));
+  for (int i = 0; i < 4; ++i)
+    all.push_back(spawn([&] { out.push_back("got" + std::to_string(queue.get())); }));
+  joinall(all);
+  Log got;
+  Log put;
+  for (const std::string& line : out) (line[0] == 'g' ? got : put).push_back(line);
+  EXPECT_EQ(got, (Log{"got0", "got1", "got2", "got3"}));
+  EXPECT_EQ(put, (Log{"put0", "put1", "put2", "put3"}));
+}
+
+TEST(Queue, ALateComerDoesNotTakeWhatWasPromised) {
+  Queue<int> queue;
+  auto waiting = spawn([&] { return queue.get(); });
+  yield();
+  queue.put(1);
+  EXPECT_TRUE(queue.empty());
+  EXPECT_THROW(queue.get_nowait(), Empty);
+  EXPECT_EQ(waiting.get(), 1);
+}
+
+// gevent test__queue: test_max_size.
+TEST(Queue, NeverHoldsMoreThanItsMaximum) {
+  Queue<int> queue({.max_size = 2});
+  std::vector<Greenlet<>> putters;
+  for (int i = 0; i < 5; ++i) putters.push_back(spawn([&, i] { queue.put(i); }));
+  yield();
+  EXPECT_EQ(queue.size(), 2u);
+  EXPECT_TRUE(queue.full());
+  for (int i = 0; i < 5; ++i) {
+    EXPECT_EQ(queue.get(), i);
+    EXPECT_LE(queue.size(), 2u);
+  }
+  joinall(putters);
+}
+
+TEST(Queue, IsUnboundedWithAMaximumOfZero) {
+  Queue<int> queue;
+  for (int i = 0; i < 1000; ++i) queue.put_nowait(i);
+  EXPECT_FALSE(queue.full());
+  EXPECT_EQ(queue.size(), 1000u);
+}
+
+// gevent test__queue: test_peek_multi_greenlet.
+TEST(Queue, AllWhoPeekSeeTheSameItem) {
+  Queue<int> queue;
+  auto first = spawn([&] { return queue.peek(); });
+  auto second = spawn([&] { return queue.peek(); });
+  yield();
+  queue.put(5);
+  EXPECT_EQ(first.get(), 5);
+  EXPECT_EQ(second.get(), 5);
+  EXPECT_EQ(queue.get_nowait(), 5);
+}
+
+TEST(Queue, CarriesWhatCanOnlyBeMoved) {
+  Queue<std::unique_ptr<int>> queue({.max_size = 1});
+  auto putter = spawn([&] {
+    queue.put(std::make_unique<int>(1));
+    queue.put(std::make_unique<int>(2));
+  });
+  EXPECT_EQ(*queue.get(), 1);
+  EXPECT_EQ(*queue.get(), 2);
+  putter.join();
+}
+
+TEST(LifoQueue, GivesTheNewestFirst) {
+  LifoQueue<int> queue;
+  for (int i = 1; i <= 3; ++i) queue.put(i);
+  EXPECT_EQ(queue.peek(), 3);
+  EXPECT_EQ(queue.get(), 3);
+  EXPECT_EQ(queue.get(), 2);
+  EXPECT_EQ(queue.get(), 1);
+}
+
+TEST(PriorityQueue, GivesTheSmallestFirst) {
+  PriorityQueue<int> queue({}, {3, 1, 2});
+  queue.put(0);
+  EXPECT_EQ(queue.peek(), 0);
+  for (int i = 0; i <= 3; ++i) EXPECT_EQ(queue.get(), i);
+}
+
+// gevent: who waits gets the smallest at the moment it is woken, not what was put first.
+TEST(PriorityQueue, AWaitingGetterGetsTheSmallestAtTheMomentItRuns) {
+  PriorityQueue<int> queue;
+  auto getter = spawn([&] { return queue.get(); });
+  yield();
+  queue.put(5);
+  queue.put(1);
+  EXPECT_EQ(getter.get(), 1);
+  EXPECT_EQ(queue.get(), 5);
+}
+
+// ---- Channel
+
+TEST(Channel, PutWaitsForTheGetterAndTheGetterGoesOnFirst) {
+  Channel<int> channel;
+  Log out;
+  auto putter = spawn([&] {
+    channel.put(1);
+    out.push_back("put");
+  });
+  yield();
+  EXPECT_TRUE(out.empty());
+  auto getter = spawn([&] { out.push_back("got " + std::to_string(channel.get())); });
+  joinall({putter, getter});
+  auto early = spawn([&] { out.push_back("got " + std::to_string(channel.get())); });
+  yield();
+  channel.put(2);
+  out.push_back("put");
+  early.join();
+  EXPECT_EQ(out, (Log{"got 1", "put", "got 2", "put"}));
+}
+
+TEST(Channel, IsAlwaysEmptyAndFull) {
+  Channel<int> channel;
+  EXPECT_TRUE(channel.empty());
+  EXPECT_TRUE(channel.full());
+  auto putter = spawn([&] { channel.put(1); });
+  yield();
+  EXPECT_EQ(channel.size(), 0u);
+  EXPECT_EQ(channel.get_nowait(), 1);
+  putter.join();
+}
+
+TEST(Channel, PutNowaitNeedsAWaitingGetter) {
+  Channel<int> channel;
+  EXPECT_THROW(channel.put_nowait(1), Full);
+  EXPECT_THROW(channel.put(1, 1ms), Full);
+  auto getter = spawn([&] { return channel.get(); });
+  yield();
+  channel.put_nowait(2);
+  EXPECT_EQ(getter.get(), 2);
+}
+
+TEST(Channel, AGetterGoesOnWaitingWhenItsPutterIsKilled) {
+  Channel<int> channel;
+  auto first = spawn([&] { return channel.get(); });
+  auto second = spawn([&] { return channel.get(); });
+  auto victim = spawn([&] { channel.put(1); });
+  yield();
+  victim.kill({}, 0s);  // the first getter was woken for it, and runs after this
+  auto putter = spawn([&] {
+    channel.put(2);
+    channel.put(3);
+  });
+  EXPECT_EQ(first.get(), 2);
+  EXPECT_EQ(second.get(), 3);
+  joinall({putter, victim});
+}
+
+// ---- task_done and join
+
+TEST(Queue, JoinWaitsUntilEverythingThatWasPutIsDone) {
+  Queue<int> queue;
+  EXPECT_TRUE(queue.join());
+  queue.put(1);
+  queue.put(2);
+  EXPECT_FALSE(queue.join(1ms));
+  auto joiner = spawn([&] { return queue.join(); });
+  queue.get();
+  queue.task_done();
+  yield();
+  EXPECT_FALSE(joiner.ready());
+  EXPECT_EQ(queue.unfinished(), 1u);
+  queue.get();
+  queue.task_done();
+  EXPECT_TRUE(joiner.get());
+  EXPECT_THROW(queue.task_done(), std::logic_error);
+}
+
+// ---- shutdown
+
+TEST(Queue, AfterShutdownGetDrainsAndPutThrows) {
+  Queue<int> queue;
+  queue.put(1);
+  queue.shutdown();
+  EXPECT_THROW(queue.put(2), ShutDown);
+  EXPECT_THROW(queue.put_nowait(2), ShutDown);
+  EXPECT_EQ(queue.get(), 1);
+  EXPECT_THROW(queue.get(), ShutDown);
+  EXPECT_THROW(queue.get_nowait(), ShutDown);
+}
+
+TEST(Queue, ShutdownWakesWhoeverWaits) {
+  Queue<int> empty;
+  Queue<int> full({.max_size = 1});
+  full.put(1);
+  auto getter = spawn([&] { EXPECT_THROW(empty.get(), ShutDown); });
+  auto putter = spawn([&] { EXPECT_THROW(full.put(2), ShutDown); });
+  yield();
+  empty.shutdown();
+  full.shutdown();
+  EXPECT_EQ(joinall({getter, putter}).size(), 2u);
+  EXPECT_EQ(full.get(), 1);
+}
+
+TEST(Queue, AnImmediateShutdownDropsTheItemsAndReleasesJoin) {
+  Queue<std::shared_ptr<int>> queue;
+  const auto item = std::make_shared<int>(1);
+  queue.put(item);
+  queue.put(item);
+  auto joiner = spawn([&] { return queue.join(); });
+  yield();
+  queue.shutdown(decltype(queue)::Shutdown::immediate);
+  EXPECT_EQ(item.use_count(), 1);
+  EXPECT_TRUE(joiner.get());
+  EXPECT_THROW(queue.get(), ShutDown);
+}
+
+// ---- Hub work, other hubs, budgets
+
+// gevent test__queue: put_nowait and get_nowait are allowed in the hub; blocking is not.
+TEST(Queue, HubWorkMayPutAndGetWithoutBlocking) {
+  Queue<int> queue({.max_size = 1});
+  Hub& hub = green::get_hub();
+  std::string error;
+  const Hold hold = hub.hold();
+  auto getter = spawn([&] { return queue.get(); });
+  yield();
+  hub.post([&] {
+    queue.put_nowait(1);
+    EXPECT_THROW(queue.put_nowait(2), Full);
+    try {
+      queue.get();
+    } catch (const std::logic_error& misuse) {
+      error = misuse.what();
+    }
+  });
+  EXPECT_EQ(getter.get(), 1);
+  EXPECT_NE(error.find("hub work"), std::string::npos);
+}
+
+TEST(Queue, CarriesEveryItemBetweenHubs) {
+  constexpr int count = 20'000;
+  Queue<int> queue({.max_size = 16});
+  const Hold hold = green::get_hub().hold();
+  std::vector<std::thread> threads;
+  for (int t = 0; t < 2; ++t) {
+    threads.emplace_back([&] {
+      const Hold waits_for_others = green::get_hub().hold();
+      auto put_all = [&] {
+        for (int i = 1; i <= count / 4; ++i) queue.put(i);
+      };
+      joinall({spawn(put_all), spawn(put_all)});
+    });
+  }
+  long sum = 0;
+  auto getter = [&] {
+    for (int i = 0; i < count / 2; ++i) sum += queue.get();
+  };
+  joinall({spawn(getter), spawn(getter)});
+  for (std::thread& thread : threads) thread.join();
+  EXPECT_EQ(sum, 4L * (count / 4) * (count / 4 + 1) / 2);
+  EXPECT_TRUE(queue.empty());
+}
+
+// Getters of two hubs give up or are killed all the time; every item is got exactly once.
+TEST(Queue, LosesNothingWhenGettersOfOtherHubsLeave) {
+  constexpr int count = 4'000;
+  Queue<int> queue;
+  std::atomic<long> sum{0};
+  std::atomic<int> left{count};
+  auto consume = [&] {
+    const Hold hold = green::get_hub().hold();
+    while (left > 0) {
+      auto getter = spawn([&] {
+        try {
+          for (;;) {
+            sum += queue.get(50us);
+            --left;
+          }
+        } catch (const Empty&) {
+        }
+      });
+      yield();
+      yield();
+      getter.kill();
+    }
+  };
+  std::thread first(consume);
+  std::thread second(consume);
+  for (int i = 1; i <= count; ++i) {
+    queue.put(i);
+    if (i % 8 == 0) sleep(20us);
+  }
+  first.join();
+  second.join();
+  EXPECT_EQ(sum, static_cast<long>(count) * (count + 1) / 2);
+}
+
+// A budget yield comes before the attempt, so that a kill there loses nothing.
+TEST(Queue, AKillAtTheBudgetYieldLosesNothing) {
+  Queue<int> queue({.max_size = 2});
+  Hub& hub = green::get_hub();
+  queue.put(1);
+  hub.set_budget(1);
+  auto getter = spawn([&] { queue.get(); });
+  auto putter = spawn([&] { queue.put(2); });
+  detail::yield_now();  // both have started, and yield before they try
+  for (const Greenlet<>& greenlet : {getter, putter})
+    detail::throw_into(greenlet.task(), std::make_exception_ptr(green::GreenletExit()));
+  hub.set_budget(Hub::default_budget);
+  joinall({getter, putter});
+  EXPECT_EQ(queue.size(), 1u);
+  EXPECT_EQ(queue.get_nowait(), 1);
+}
+
+}  // namespace
+}  // namespace greenroom

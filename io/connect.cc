@@ -1,0 +1,74 @@
+#include "greenroom/io/connect.h"
+
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <sys/socket.h>
+
+#include <cerrno>
+
+#include "greenroom/io/resolve.h"
+#include "greenroom/io/socket.h"
+
+namespace greenroom::tcp {
+
+namespace {
+
+using detail::Address;
+
+constexpr const char* connect_operation = "tcp.connect";
+
+// The result of the connect under way.
+int pending_error(int fd) {
+  int error = 0;
+  socklen_t size = sizeof error;
+  if (::getsockopt(fd, SOL_SOCKET, SO_ERROR, &error, &size) != 0) return errno;
+  return error;
+}
+
+bool is_connected(int fd) {
+  sockaddr_storage peer{};
+  socklen_t size = sizeof peer;
+  return ::getpeername(fd, reinterpret_cast<sockaddr*>(&peer), &size) == 0;
+}
+
+Stream connect_to(const Address& address, std::int64_t deadline, detail::Task& self) {
+  detail::SocketFd made = detail::SocketFd::open(address, connect_operation);
+  const int fd = made.fd();
+  Stream stream = detail::StreamAccess::make(fd, address);
+  made.release();
+  const int on = 1;
+  if (::setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on) != 0)
+    detail::throw_io_error(errno, connect_operation, address);
+  if (::connect(fd, address.data(), address.size()) != 0) {
+    if (errno != EINPROGRESS) detail::throw_io_error(errno, connect_operation, address);
+    detail::TaskWaiter waiter(detail::StreamAccess::socket(stream, connect_operation),
+                              detail::Direction::write, self);
+    for (bool is_in_time = true; !is_connected(fd);) {
+      if (!is_in_time) detail::throw_io_error(ETIMEDOUT, connect_operation, address);
+      is_in_time = waiter.wait(connect_operation, deadline);
+      if (const int error = pending_error(fd))
+        detail::throw_io_error(error, connect_operation, address);
+    }
+  }
+  // To a port nobody listens on, on this machine, the kernel may have connected it with itself.
+  if (Address::local_of(fd) == address)
+    detail::throw_io_error(ECONNREFUSED, connect_operation, address);
+  return stream;
+}
+
+}  // namespace
+
+Stream connect(Endpoint endpoint, Wait wait) {
+  detail::Task& self = detail::enter_blocking_call();
+  const std::int64_t deadline = wait.to_deadline();
+  const std::vector<Address> addresses = detail::resolve(endpoint, deadline);
+  for (std::size_t i = 0;; ++i) {
+    try {
+      return connect_to(addresses[i], deadline, self);
+    } catch (const IoError&) {
+      if (i + 1 == addresses.size() || detail::now_nanoseconds() >= deadline) throw;
+    }
+  }
+}
+
+}  // namespace greenroom::tcp

@@ -1,0 +1,145 @@
+// A descriptor of ours: who reads and who writes, whether it may have something, and its end.
+//
+// It belongs to the hub where somebody waited for it first, its home; used on another hub it moves
+// there, which its old home must confirm. All is for one hub at a time, except where it says "any
+// thread". Invariants: one waiter per direction; a waiter is on the descriptor until it leaves or
+// the descriptor ends, and after its end it touches the descriptor no more: so a descriptor can be
+// closed, and its number reused, while greenlets are still parked on it.
+//
+// Interest stays armed between two waits: in the steady state of a connection the kernel is told
+// nothing. What is ready while nobody waits disarms it, once.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+
+#include "greenroom/io/address.h"
+#include "greenroom/io/libev_poller.h"
+#include "greenroom/scheduler/park.h"
+#include "greenroom/scheduler/port.h"
+#include "greenroom/scheduler/time.h"
+
+namespace greenroom::detail {
+
+enum class Direction : std::uint8_t { read, write };
+
+// Somebody who waits for a descriptor, once (a parked greenlet) or for long (active mode). All is
+// hub work, on the descriptor's home.
+class Waiter {
+ public:
+  // False: not now; the descriptor is disarmed until somebody wants it again.
+  virtual bool on_ready() noexcept = 0;
+  // The descriptor ends: EBADF if it was closed, ENOSPC if the kernel cannot watch it. The waiter
+  // is off it already.
+  virtual void on_end(int error) noexcept = 0;
+  // For messages: "greenlet f()".
+  virtual std::string describe() const = 0;
+
+ protected:
+  ~Waiter() = default;
+};
+
+class DescriptorMove;
+
+class Descriptor : public PolledFd, private PostNode {
+ public:
+  // Takes the descriptor over; `address` is what it is called in messages.
+  Descriptor(int fd, const Address& address);
+  ~Descriptor() override;
+
+  // Ends it: waiters are told, interest is disarmed, then it is closed; at home, by a post, if that
+  // is another hub. Any thread on which nobody uses it.
+  static void end(std::unique_ptr<Descriptor> descriptor) noexcept;
+
+  const Address& address() const { return address_; }
+
+  // Throws ConcurrentUse if somebody waits in that direction.
+  void check_free(Direction direction) const;
+  // The waiter waits. **Blocks.** if the descriptor must move here from another hub.
+  void enter(Direction direction, Waiter& waiter);
+  void leave(Direction direction, Waiter& waiter) noexcept;
+  // on_ready will be called.
+  void want(Direction direction) noexcept;
+  // Makes this hub its home. **Blocks.** if it has another one.
+  void settle();
+
+  // The last attempt left nothing to be had, and no news has come since: an attempt would be vain.
+  bool is_exhausted(Direction direction) const { return (exhausted_ & bit(direction)) != 0; }
+  void set_exhausted(Direction direction, bool exhausted) {
+    exhausted_ = static_cast<std::uint8_t>(exhausted ? exhausted_ | bit(direction)
+                                                     : exhausted_ & ~bit(direction));
+  }
+  // It is exhausted and news of that would come here: the attempt can be left out.
+  bool is_surely_exhausted(Direction direction) const {
+    return (exhausted_ & armed_ & bit(direction)) != 0;
+  }
+
+ private:
+  friend class DescriptorMove;
+  static std::uint8_t bit(Direction direction) {
+    return direction == Direction::read ? interest::read : interest::write;
+  }
+  Waiter*& slot(Direction direction) { return waiters_[static_cast<int>(direction)]; }
+  bool is_at(const Hub* hub) const { return home_ && hub && home_->hub == hub; }
+  void on_ready(std::uint8_t ready) noexcept override;
+  void on_refused() noexcept override;
+  void tell(Direction direction) noexcept;
+  void disarm(std::uint8_t bits) noexcept;
+  void tell_end(int error) noexcept;
+  void end_here() noexcept;
+
+  std::uint8_t armed_ = interest::none;
+  std::uint8_t exhausted_ = interest::none;
+  Address address_;
+  Waiter* waiters_[2] = {};
+  std::shared_ptr<PollerHome> home_;
+  std::shared_ptr<DescriptorMove> move_;  // while its old home has not confirmed
+};
+
+struct EndDescriptor {
+  void operator()(Descriptor* descriptor) const noexcept {
+    Descriptor::end(std::unique_ptr<Descriptor>(descriptor));
+  }
+};
+// Whoever holds it owns the open descriptor.
+template <class T = Descriptor>
+using OwnedDescriptor = std::unique_ptr<T, EndDescriptor>;
+
+// Wakes a task that is parked since `epoch` was read. True if this wake won.
+bool wake_parked(Task& task, std::uint64_t epoch) noexcept;
+
+// The current greenlet as a waiter, for the length of an operation. In its frame.
+class TaskWaiter final : public Waiter {
+ public:
+  // Throws ConcurrentUse. **Blocks.** as Descriptor::enter.
+  TaskWaiter(Descriptor& descriptor, Direction direction, Task& task);
+  ~TaskWaiter();
+  TaskWaiter(const TaskWaiter&) = delete;
+  TaskWaiter& operator=(const TaskWaiter&) = delete;
+
+  // Parks until the descriptor may be ready (true) or the deadline comes (false). Throws what is
+  // pending, and IoError if the descriptor has ended: then it is gone.
+  bool wait(const char* reason, std::int64_t deadline);
+  // The same, whether the descriptor is ready or not: until the deadline.
+  void pause(const char* reason, std::int64_t deadline);
+
+  bool on_ready() noexcept override;
+  void on_end(int error) noexcept override;
+  std::string describe() const override;
+
+ private:
+  ParkResult park(const char* reason, std::int64_t deadline);
+
+  Descriptor* descriptor_;  // null once it has ended
+  Task& task_;
+  LibevPoller* poller_;
+  std::uint64_t epoch_ = 0;  // of its park
+  Address address_;          // for the message when the descriptor has ended
+  int fd_;
+  int end_error_ = 0;
+  Direction direction_;
+  bool is_told_ = false;
+  bool is_pausing_ = false;
+};
+
+}  // namespace greenroom::detail

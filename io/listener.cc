@@ -1,0 +1,136 @@
+#include "greenroom/io/listener.h"
+
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <optional>
+
+#include "greenroom/io/resolve.h"
+#include "greenroom/io/socket.h"
+
+namespace greenroom::tcp {
+
+namespace {
+
+constexpr const char* listen_operation = "tcp.listen";
+constexpr const char* accept_operation = "tcp.accept";
+constexpr std::int64_t first_back_off = 5'000'000;
+constexpr std::int64_t longest_back_off = 500'000'000;
+
+using detail::Address;
+
+void check(int result, const Address& address) {
+  if (result != 0) detail::throw_io_error(errno, listen_operation, address);
+}
+
+void set_option(int fd, int level, int option, const Address& address) {
+  const int on = 1;
+  check(::setsockopt(fd, level, option, &on, sizeof on), address);
+}
+
+// The process or the system has no room for another connection; the one that came in is still
+// there.
+bool is_out_of_descriptors(int error) {
+  return error == EMFILE || error == ENFILE || error == ENOBUFS || error == ENOMEM;
+}
+
+// Says something of the connection that was to be accepted, not of the listener (man 2 accept).
+bool is_connection_lost(int error) {
+  switch (error) {
+    case EINTR:
+    case ECONNABORTED:
+    case EPROTO:
+    case ENETDOWN:
+    case ENOPROTOOPT:
+    case EHOSTDOWN:
+    case ENONET:
+    case EHOSTUNREACH:
+    case EOPNOTSUPP:
+    case ENETUNREACH:
+      return true;
+    default:
+      return false;
+  }
+}
+
+enum class Found : std::uint8_t { connection, nothing, no_descriptor };
+
+// One attempt; throws what says something of the listener.
+Found try_accept(const detail::Descriptor& listener, std::optional<Stream>& accepted) {
+  for (;;) {
+    sockaddr_storage storage{};
+    socklen_t size = sizeof storage;
+    auto* any = reinterpret_cast<sockaddr*>(&storage);
+    const int fd = ::accept4(listener.fd(), any, &size, SOCK_NONBLOCK | SOCK_CLOEXEC);
+    if (fd >= 0) {
+      detail::SocketFd owned(fd);
+      accepted.emplace(detail::StreamAccess::make(owned.fd(), Address::copy(any, size)));
+      owned.release();
+      return Found::connection;
+    }
+    if (errno == EAGAIN || errno == EWOULDBLOCK) return Found::nothing;
+    if (is_out_of_descriptors(errno)) return Found::no_descriptor;
+    if (!is_connection_lost(errno))
+      detail::throw_io_error(errno, accept_operation, listener.address());
+  }
+}
+
+}  // namespace
+
+Listener::Listener(Endpoint endpoint, ListenOptions options) {
+  const Address wanted = detail::resolve_to_listen(endpoint);
+  detail::SocketFd socket = detail::SocketFd::open(wanted, listen_operation);
+  set_option(socket.fd(), SOL_SOCKET, SO_REUSEADDR, wanted);
+  if (options.reuse_port) set_option(socket.fd(), SOL_SOCKET, SO_REUSEPORT, wanted);
+  // Inherited by what is accepted: a system call less per connection.
+  set_option(socket.fd(), IPPROTO_TCP, TCP_NODELAY, wanted);
+  check(::bind(socket.fd(), wanted.data(), wanted.size()), wanted);
+  check(::listen(socket.fd(), options.backlog), wanted);
+  const Address bound = Address::local_of(socket.fd());
+  socket_.reset(new detail::Descriptor(socket.fd(), bound));
+  socket.release();
+}
+
+Stream Listener::accept(Wait wait) {
+  detail::Task& self = detail::enter_blocking_call();
+  if (!socket_) detail::throw_io_error(EBADF, accept_operation, {});
+  detail::Descriptor& listener = *socket_;
+  listener.check_free(detail::Direction::read);
+  std::optional<Stream> accepted;
+  Found found = try_accept(listener, accepted);
+  if (found == Found::connection) return std::move(*accepted);
+  if (wait.is_poll()) detail::throw_io_error(ETIMEDOUT, accept_operation, listener.address());
+
+  const std::int64_t deadline = wait.to_deadline();
+  std::int64_t back_off = first_back_off;
+  detail::TaskWaiter waiter(listener, detail::Direction::read, self);
+  for (;;) {
+    bool is_in_time = true;
+    if (found == Found::no_descriptor) {
+      const std::int64_t now = detail::now_nanoseconds();
+      waiter.pause("tcp.accept (out of descriptors)", std::min(deadline, now + back_off));
+      is_in_time = detail::now_nanoseconds() < deadline;
+      back_off = std::min(back_off * 2, longest_back_off);
+    } else {
+      is_in_time = waiter.wait(accept_operation, deadline);
+      back_off = first_back_off;
+    }
+    found = try_accept(listener, accepted);
+    if (found == Found::connection) return std::move(*accepted);
+    if (!is_in_time) {
+      detail::throw_io_error(found == Found::no_descriptor ? EMFILE : ETIMEDOUT, accept_operation,
+                             listener.address());
+    }
+  }
+}
+
+Endpoint Listener::local() const {
+  if (!socket_) detail::throw_io_error(EBADF, "tcp.local", {});
+  return socket_->address().to_endpoint();
+}
+
+}  // namespace greenroom::tcp

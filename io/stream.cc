@@ -1,0 +1,128 @@
+#include "greenroom/io/stream.h"
+
+#include <sys/socket.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <stdexcept>
+
+#include "greenroom/io/line_source.h"
+
+namespace greenroom {
+
+namespace detail {
+
+namespace {
+
+constexpr const char* read_operation = "tcp.read";
+constexpr const char* write_operation = "tcp.write";
+
+bool is_would_block(int error) { return error == EAGAIN || error == EWOULDBLOCK; }
+
+}  // namespace
+
+StreamSocket::StreamSocket(int fd, const Address& peer) : Descriptor(fd, peer) {}
+
+StreamSocket::~StreamSocket() = default;
+
+std::optional<std::size_t> StreamSocket::try_read(std::span<std::byte> buffer) {
+  ssize_t size = 0;
+  do {
+    size = ::recv(fd(), buffer.data(), buffer.size(), MSG_DONTWAIT);
+  } while (size < 0 && errno == EINTR);
+  if (size < 0 && !is_would_block(errno)) throw_io_error(errno, read_operation, address());
+  // Less than asked for: nothing is left. The end of the stream stays readable.
+  const auto read = static_cast<std::size_t>(size);
+  set_exhausted(Direction::read, size < 0 || (size > 0 && read < buffer.size()));
+  if (size < 0) return std::nullopt;
+  return read;
+}
+
+std::size_t StreamSocket::try_write(std::string_view data) {
+  ssize_t size = 0;
+  do {
+    size = ::send(fd(), data.data(), data.size(), MSG_DONTWAIT | MSG_NOSIGNAL);
+  } while (size < 0 && errno == EINTR);
+  if (size < 0 && !is_would_block(errno)) throw_io_error(errno, write_operation, address());
+  return size < 0 ? 0 : static_cast<std::size_t>(size);
+}
+
+tcp::Stream StreamAccess::make(int fd, const Address& peer) {
+  return tcp::Stream(OwnedDescriptor<StreamSocket>(new StreamSocket(fd, peer)));
+}
+
+}  // namespace detail
+
+namespace tcp {
+
+using detail::Direction;
+
+Stream::Stream(detail::OwnedDescriptor<detail::StreamSocket> socket) : socket_(std::move(socket)) {}
+
+detail::StreamSocket& Stream::open(const char* operation) const {
+  if (!socket_) detail::throw_io_error(EBADF, operation, {});
+  return *socket_;
+}
+
+std::size_t Stream::read_some(std::span<std::byte> buffer, Wait wait) {
+  detail::Task& self = detail::enter_blocking_call();
+  detail::StreamSocket& socket = open(detail::read_operation);
+  if (buffer.empty()) {
+    throw std::invalid_argument(
+        "greenroom: read_some with room for nothing could not tell the end of the stream");
+  }
+  socket.check_free(Direction::read);
+  if (!socket.is_exhausted(Direction::read) || wait.is_poll()) {
+    if (const auto size = socket.try_read(buffer)) return *size;
+    if (wait.is_poll()) detail::throw_io_error(ETIMEDOUT, detail::read_operation, socket.address());
+  }
+  const std::int64_t deadline = wait.to_deadline();
+  detail::TaskWaiter waiter(socket, Direction::read, self);
+  for (;;) {
+    const bool is_in_time = waiter.wait(detail::read_operation, deadline);
+    if (const auto size = socket.try_read(buffer)) return *size;
+    if (!is_in_time) detail::throw_io_error(ETIMEDOUT, detail::read_operation, socket.address());
+  }
+}
+
+void Stream::write_all(std::string_view data, Wait wait) {
+  detail::Task& self = detail::enter_blocking_call();
+  detail::StreamSocket& socket = open(detail::write_operation);
+  if (data.empty()) return;
+  socket.check_free(Direction::write);
+  data.remove_prefix(socket.try_write(data));
+  if (data.empty()) return;
+  if (wait.is_poll()) detail::throw_io_error(ETIMEDOUT, detail::write_operation, socket.address());
+  const std::int64_t deadline =
+      std::min(wait.to_deadline(), Wait(socket.write_limit).to_deadline());
+  detail::TaskWaiter waiter(socket, Direction::write, self);
+  do {
+    const bool is_in_time = waiter.wait(detail::write_operation, deadline);
+    data.remove_prefix(socket.try_write(data));
+    if (!is_in_time && !data.empty())
+      detail::throw_io_error(ETIMEDOUT, detail::write_operation, socket.address());
+  } while (!data.empty());
+}
+
+void Stream::write_all(std::span<const std::byte> data, Wait wait) {
+  write_all(std::string_view(reinterpret_cast<const char*>(data.data()), data.size()), wait);
+}
+
+void Stream::set_write_limit(std::chrono::nanoseconds limit) {
+  open(detail::write_operation).write_limit = limit;
+}
+
+void Stream::shutdown_write() {
+  const detail::StreamSocket& socket = open("tcp.shutdown");
+  if (::shutdown(socket.fd(), SHUT_WR) != 0)
+    detail::throw_io_error(errno, "tcp.shutdown", socket.address());
+}
+
+Endpoint Stream::local() const {
+  return detail::Address::local_of(open("tcp.local").fd()).to_endpoint();
+}
+
+Endpoint Stream::peer() const { return open("tcp.peer").address().to_endpoint(); }
+
+}  // namespace tcp
+}  // namespace greenroom

@@ -60,7 +60,9 @@ std::string age_text(std::int64_t nanoseconds) {
   return text;
 }
 
-const char* state_text(TaskState state) {
+}  // namespace
+
+const char* state_name(TaskState state) {
   switch (state) {
     case TaskState::unscheduled:
       return "not started";
@@ -82,7 +84,11 @@ const char* state_text(TaskState state) {
   return "?";
 }
 
-}  // namespace
+std::string stack_text(const Task& task) {
+  if (task.state == TaskState::running) return current_stack_text();
+  const auto [low, high] = task.hub->stack_bounds(task);
+  return low ? to_string(capture_suspended(task.fiber->context(), low, high)) : std::string();
+}
 
 std::string dump_hub(Hub& hub) {
   constexpr std::size_t listed_limit = 1000;
@@ -93,7 +99,7 @@ std::string dump_hub(Hub& hub) {
     if (++listed > listed_limit) return;
     text += "  " + describe(task) + ": ";
     if (task.state != TaskState::parked) {
-      text += std::string(state_text(task.state)) + "\n";
+      text += std::string(state_name(task.state)) + "\n";
       return;
     }
     text +=

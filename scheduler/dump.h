@@ -18,6 +18,9 @@ std::string demangle(const char* name);
 // "actor <0.12.0> 'name'", "greenlet f()", "root greenlet".
 std::string describe(const Task& task);
 std::string dump_hub(Hub& hub);
+const char* state_name(TaskState state);
+// The stack of a task of this hub, one line per frame; empty if it has none, or is a root.
+std::string stack_text(const Task& task);
 // The stack of the running task, one line per frame.
 std::string current_stack_text();
 // "greenlet f() failed with std::runtime_error: text" and the stack at the throw, on stderr; in a

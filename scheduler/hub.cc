@@ -13,6 +13,8 @@
 #include "greenroom/scheduler/dump.h"
 #include "greenroom/scheduler/interrupt.h"
 #include "greenroom/scheduler/overflow_report.h"
+#include "greenroom/scheduler/unwind_probe.h"
+#include "greenroom/scheduler/throw_hook.h"
 
 namespace greenroom {
 
@@ -28,6 +30,7 @@ constexpr std::int64_t housekeeping_period =
     100'000;  // while busy: inbox, timers and descriptors wait no longer
 constexpr std::int64_t spin_time = 20'000;
 constexpr std::int64_t spin_after_mail = 50'000;
+constexpr std::int64_t trim_period = 1'000'000'000;
 constexpr int idle_runner_limit = 256;
 constexpr std::int64_t thread_end_grace = 5'000'000'000;
 
@@ -50,6 +53,17 @@ void root_destroy(Task&) noexcept {}
 void root_abandoned(Task&) noexcept {}
 void root_stop(Task&) noexcept {}
 std::string root_describe(const Task&) { return "root greenlet"; }
+// For the overflow report: the stack is gone, so this runs on the signal stack. Describing allocates, which the thread that just
+// overflowed its own code, not malloc's, can mostly afford; the report's headline is printed before.
+std::size_t describe_current_task(char* buffer, std::size_t size) noexcept {
+  const Hub* hub = bound_hub;
+  if (!hub || !hub->current_task()) return 0;
+  const std::string text = detail::describe(*hub->current_task());
+  const std::size_t length = std::min(size, text.size());
+  std::copy_n(text.data(), length, buffer);
+  return length;
+}
+
 constexpr detail::TaskOps root_ops{&root_run,      &root_destroy, &root_abandoned,
                                    &root_describe, &root_stop,    nullptr};
 
@@ -137,6 +151,8 @@ Hub::Hub()
   start_slice(*root_);
   awake_hubs.fetch_add(1);
   detail::install_overflow_report_for_this_thread();
+  detail::set_overflow_description(&describe_current_task);
+  detail::set_throw_capture(true);
 }
 
 Hub::Hub(detail::Environment& environment)
@@ -448,15 +464,22 @@ void expire(detail::TimerNode& node) noexcept {
 
 }  // namespace
 
-ParkResult Hub::park(const char* reason, std::int64_t deadline,
-                     detail::WaitsFor waits_for) noexcept {
+[[gnu::noinline]] ParkResult Hub::park(const char* reason, std::int64_t deadline,
+                                      detail::WaitsFor waits_for) noexcept {
+  return park_for(detail::caller_of(__builtin_frame_address(0)), reason, deadline, waits_for);
+}
+
+ParkResult Hub::park_for(const detail::UnwindContext& primitive, const char* reason,
+                         std::int64_t deadline, detail::WaitsFor waits_for) noexcept {
   Task& self = *current_;
   assert(bound_hub == this && self.state == TaskState::running);
-  const bool may_throw = self.uncancellable == 0 && exceptions_->uncaught == 0;
+  bool may_throw = self.uncancellable == 0 && exceptions_->uncaught == 0;
   if (environment_) environment_->suspending(self);
-  if (may_throw && (self.attention & detail::attention::throws) != 0)
-    return ParkResult::interrupted;
-  const detail::ParkFrame frame{reason, deadline, housekept_at_, waits_for, may_throw};
+  if (may_throw && (self.attention & detail::attention::throws) != 0) [[unlikely]] {
+    may_throw = !would_interrupt_terminate(self, primitive);
+    if (may_throw) return ParkResult::interrupted;
+  }
+  const detail::ParkFrame frame{reason, deadline, housekept_at_, waits_for, may_throw, primitive};
   self.park = &frame;
   self.state = TaskState::parked;
   if (deadline == detail::no_deadline) {
@@ -508,6 +531,7 @@ void Hub::housekeeping() {
   }
   until_housekeeping_ = housekeeping_interval_;
   housekept_at_ = now;
+  load_.store(task_count_, std::memory_order_relaxed);
   drain_inbox();
   // Descriptors before timers: an event that is ready in the same round beats the timeout.
   if (poller_->is_watching() && (now - polled_at_ >= housekeeping_period || ready_.empty())) {
@@ -554,6 +578,10 @@ void Hub::idle() {
   if (!port_.is_empty()) return port_.awake();
   awake_hubs.fetch_sub(1);
   ++statistics_.sleeps;
+  if (housekept_at_ - trimmed_at_ > trim_period) {
+    trimmed_at_ = housekept_at_;
+    stacks_.trim_unused();
+  }
   if (is_quiet) group_->went_quiet(*this);
   std::int64_t wait = detail::no_deadline;
   if (deadline != detail::no_deadline)
@@ -570,7 +598,7 @@ void Hub::conclude_loop_exit() {
   report += detail::dump_hub(*this);
   if (root_ && root_->state == TaskState::parked && can_throw_into(*root_)) {
     throw_into(*root_, std::make_exception_ptr(green::LoopExit(report)));
-    return;
+    if (root_->state != TaskState::parked) return;
   }
   std::fprintf(stderr, "greenroom: LoopExit where the root greenlet cannot be thrown into: %s",
                report.c_str());

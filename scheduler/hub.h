@@ -37,6 +37,12 @@ namespace detail {
 
 class HubGroup;
 
+// What a higher layer keeps per hub.
+struct HubExtension {
+  virtual ~HubExtension() = default;
+};
+enum class Layer : std::uint8_t { io, actors };
+
 // Ready tasks in the order in which they became ready.
 class ReadyQueue {
  public:
@@ -143,7 +149,11 @@ class Hub {
   detail::Environment* environment() const { return environment_; }
   detail::Poller& poller() { return *poller_; }
   void install_poller(std::unique_ptr<detail::Poller> poller);
+  std::unique_ptr<detail::HubExtension>& extension(detail::Layer layer) {
+    return extensions_[static_cast<std::size_t>(layer)];
+  }
   void join(detail::HubGroup* group) { group_ = group; }
+  detail::HubGroup* group() const { return group_; }
   // Nothing can wake anything any more: throws LoopExit into the root.
   void conclude_loop_exit();
 
@@ -161,6 +171,9 @@ class Hub {
 
   detail::ParkResult park(const char* reason, std::int64_t deadline,
                           detail::WaitsFor waits_for) noexcept;
+  // The same for a caller of the caller.
+  detail::ParkResult park_for(const detail::UnwindContext& primitive, const char* reason,
+                              std::int64_t deadline, detail::WaitsFor waits_for) noexcept;
   detail::ParkResult yield() noexcept;
   bool wake(detail::Task& task, std::uint64_t epoch, detail::ParkResult result) noexcept;
 
@@ -183,6 +196,8 @@ class Hub {
     }
   }
   std::size_t task_count() const { return task_count_; }
+  // Any thread: about how many tasks live here.
+  std::size_t load() const { return load_.load(std::memory_order_relaxed); }
   // Kills every task but the root and runs until they have ended or `grace` has passed; what is
   // left is abandoned. Returns how many were. Called on the root.
   std::size_t end_all_tasks(std::int64_t grace_nanoseconds);
@@ -248,6 +263,7 @@ class Hub {
   std::int64_t housekept_at_ = 0;
   std::int64_t polled_at_ = 0;
   std::int64_t mail_from_outside_at_ = 0;
+  std::int64_t trimmed_at_ = 0;
   detail::PostNode* undelivered_ = nullptr;  // taken from the inbox, held back by a simulation
   detail::TimerWheel timers_;
   std::unique_ptr<detail::Poller> poller_;
@@ -259,22 +275,30 @@ class Hub {
   detail::Task* first_task_ = nullptr;
   detail::Task* last_task_ = nullptr;
   std::size_t task_count_ = 0;
+  std::atomic<std::size_t> load_{0};            // task_count_ at the last housekeeping
   detail::HubGroup* group_ = nullptr;
+  std::unique_ptr<detail::HubExtension> extensions_[2];
   std::shared_ptr<Hold::Counter> holds_;
   Statistics statistics_;
 };
 
 namespace detail {
 
-// The hubs of one run(): they conclude together that nothing can wake any of them.
+// The hubs of one run(): they conclude together that nothing can wake any of them. Any thread.
 class HubGroup {
  public:
+  enum class Role : std::uint8_t { main, worker, own_thread };
+
   HubGroup();
   ~HubGroup();
-  void add(Hub& hub, bool is_main);
+  void add(Hub& hub, Role role);
   void remove(Hub& hub);
-  // `hub` has nothing to do, nothing armed and no hold. Throws LoopExit into the main hub's root if
-  // that is true of all.
+  // Waits, without parking, until no hub of that role is left or the kernel's clock is past the deadline; false: it is.
+  bool wait_until_none(Role role, std::int64_t deadline);
+  // Posts f(hub) to every hub of that role.
+  void post_to_all(Role role, const std::function<void(Hub&)>& f);
+
+  // `hub` has nothing to do, nothing armed and no hold. Throws LoopExit into the main hub's root if that is true of all.
   void went_quiet(Hub& hub);
   void woke(Hub& hub) noexcept;
 

@@ -1,4 +1,6 @@
 #include <algorithm>
+#include <chrono>
+#include <condition_variable>
 #include <mutex>
 #include <vector>
 
@@ -11,10 +13,11 @@ namespace greenroom::detail {
 struct HubGroup::State {
   struct Member {
     Hub* hub;
-    bool is_main;
+    Role role;
     bool is_quiet;
   };
   std::mutex mutex;
+  std::condition_variable left;
   std::vector<Member> members;
 
   Member* find(const Hub& hub) {
@@ -28,9 +31,9 @@ struct HubGroup::State {
 HubGroup::HubGroup() : state_(std::make_unique<State>()) {}
 HubGroup::~HubGroup() = default;
 
-void HubGroup::add(Hub& hub, bool is_main) {
+void HubGroup::add(Hub& hub, Role role) {
   const std::lock_guard lock(state_->mutex);
-  state_->members.push_back({&hub, is_main, false});
+  state_->members.push_back({&hub, role, false});
   hub.join(this);
 }
 
@@ -38,6 +41,23 @@ void HubGroup::remove(Hub& hub) {
   const std::lock_guard lock(state_->mutex);
   std::erase_if(state_->members, [&](const State::Member& member) { return member.hub == &hub; });
   hub.join(nullptr);
+  state_->left.notify_all();
+}
+
+bool HubGroup::wait_until_none(Role role, std::int64_t deadline) {
+  std::unique_lock lock(state_->mutex);
+  const auto until = std::chrono::steady_clock::time_point(std::chrono::nanoseconds(deadline));
+  return state_->left.wait_until(lock, until, [&] {
+    return std::none_of(state_->members.begin(), state_->members.end(),
+                        [&](const State::Member& member) { return member.role == role; });
+  });
+}
+
+void HubGroup::post_to_all(Role role, const std::function<void(Hub&)>& f) {
+  const std::lock_guard lock(state_->mutex);
+  for (const State::Member& member : state_->members) {
+    if (member.role == role) member.hub->post([f, hub = member.hub] { f(*hub); });
+  }
 }
 
 void HubGroup::went_quiet(Hub& hub) {
@@ -49,7 +69,7 @@ void HubGroup::went_quiet(Hub& hub) {
     if (!member.is_quiet || !member.hub->port().is_empty()) return;
   }
   for (const State::Member& member : state_->members) {
-    if (!member.is_main) continue;
+    if (member.role != Role::main) continue;
     Hub* main = member.hub;
     main->post([main] { main->conclude_loop_exit(); });
   }

@@ -2,10 +2,13 @@
 
 #include <cassert>
 #include <cstdio>
+#include <cstring>
+#include <typeinfo>
 
 #include "greenroom/scheduler/dump.h"
 #include "greenroom/scheduler/hub.h"
 #include "greenroom/scheduler/timeout.h"
+#include "greenroom/scheduler/unwind_probe.h"
 
 namespace greenroom {
 
@@ -35,8 +38,43 @@ bool can_throw_into(const Task& task) noexcept {
   return task.uncancellable == 0;
 }
 
+namespace {
+
+StackBounds bounds_above(Task& task, const UnwindContext& context) noexcept {
+  StackBounds bounds{.low = context.sp};
+  if (const auto [low, high] = task.hub->stack_bounds(task); high)
+    bounds.high = reinterpret_cast<std::uintptr_t>(high);
+  return bounds;
+}
+
+// Would what is pending be lost in std::terminate if it were thrown from there?
+bool would_terminate_from(Task& task, const UnwindContext& thrower) noexcept {
+  const std::type_info* type = &typeid(TimeoutError);
+  void* object = nullptr;
+  if ((task.attention & attention::exiting) != 0) {
+    type = &typeid(ActorExit);
+  } else if ((task.attention & attention::kill) != 0) {
+    const std::exception_ptr& exception = task.interrupts->kills.front();
+    type = exception.__cxa_exception_type();
+    // libstdc++'s exception_ptr is the object's address, and offers no other way to it.
+    static_assert(sizeof exception == sizeof object);
+    std::memcpy(&object, &exception, sizeof object);
+  }
+  return would_terminate(thrower, bounds_above(task, thrower), *type, object);
+}
+
+}  // namespace
+
+bool would_interrupt_terminate(Task& task, const UnwindContext& primitive) noexcept {
+  // The primitive itself is passed over: its call of park() does not throw, so the compiler has
+  // written nothing about an exception there.
+  UnwindContext caller = primitive;
+  return unwind_step(caller, bounds_above(task, primitive)) && would_terminate_from(task, caller);
+}
+
 void interrupt_park(Task& task) noexcept {
-  if (task.state == TaskState::parked && task.park->may_throw) {
+  if (task.state == TaskState::parked && task.park->may_throw &&
+      !would_interrupt_terminate(task, task.park->primitive)) {
     task.hub->wake(task, task.epoch, ParkResult::interrupted);
   }
 }
@@ -76,6 +114,7 @@ void throw_pending() {
   if ((self.attention & attention::throws) == 0) [[likely]]
     return;
   if (self.uncancellable > 0 || std::uncaught_exceptions() > 0) return;
+  if (would_terminate_from(self, caller_of(__builtin_frame_address(0)))) return;
   if ((self.attention & attention::exiting) != 0) throw_exit(self);
   Interrupts& pending = *self.interrupts;
   if ((self.attention & attention::kill) != 0) {

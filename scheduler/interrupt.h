@@ -3,7 +3,8 @@
 // TimeoutError, GreenletExit and ActorExit do not derive from std::exception, so that `catch (const
 // std::exception&)` does not eat them; `catch (...)` without a rethrow does, and the next blocking
 // call throws again if the actor is exiting. They are thrown by throw_pending() only, and never
-// while an exception unwinds or in an Uncancellable scope.
+// while an exception unwinds, in an Uncancellable scope, or where a function that must not throw (a
+// destructor, say) would turn them into std::terminate: then they stay pending.
 #pragma once
 
 #include <cstdint>
@@ -14,6 +15,7 @@
 #include <utility>
 #include <vector>
 
+#include "greenroom/scheduler/stack_walk.h"
 #include "greenroom/scheduler/task.h"
 
 namespace greenroom {
@@ -97,6 +99,10 @@ void throw_pending();
 // Adds an exception for the task to throw; it must live on the current hub. Wakes it if it is
 // parked and may throw.
 void throw_into(Task& task, std::exception_ptr exception);
+
+// True if what is pending for `task`, thrown by the function that parks it or by a park in it,
+// would hit a noexcept function before a handler.
+bool would_interrupt_terminate(Task& task, const UnwindContext& primitive) noexcept;
 
 // True if the task's next suspension point may throw.
 bool can_throw_into(const Task& task) noexcept;

@@ -1,136 +1,107 @@
 #include "greenroom/scheduler/overflow_report.h"
 
-#include <signal.h>
 #include <sys/mman.h>
 #include <ucontext.h>
 #include <unistd.h>
 
 #include <atomic>
 #include <cerrno>
+#include <csignal>
 #include <cstdlib>
-#include <cstring>
 #include <iterator>
 #include <string_view>
 #include <system_error>
 
+#include "greenroom/scheduler/signal_safe_text.h"
 #include "greenroom/scheduler/stack.h"
-#include "greenroom/scheduler/stack_trace.h"
+#include "greenroom/scheduler/stack_walk.h"
 #include "greenroom/scheduler/symbolizer.h"
 
 namespace greenroom::detail {
 namespace {
 
-// ---- Text, as a signal handler may write it
+// ---- The stack
 
-// Lines gathered on the stack; what is too long is cut.
-class Line {
+using Line = SignalSafeLine;
+
+// Writes frames, and a line that repeats itself only once.
+class FrameWriter {
  public:
-  Line& operator<<(std::string_view text) {
-    const std::size_t room = sizeof text_ - 1 - size_;  // one for the end of the line
-    const std::size_t count = text.size() < room ? text.size() : room;
-    std::memcpy(text_ + size_, text.data(), count);
-    size_ += count;
-    return *this;
+  void write(std::uintptr_t pc) {
+    pc_ = pc;
+    visit_raw_lines(reinterpret_cast<void*>(pc), add, this);
   }
 
-  Line& add_number(std::uintptr_t number, unsigned base) {
-    char digits[24];
-    char* first = digits + sizeof digits;
-    do {
-      *--first = "0123456789abcdef"[number % base];
-      number /= base;
-    } while (number != 0);
-    return *this << std::string_view(first,
-                                     static_cast<std::size_t>(digits + sizeof digits - first));
+  void write_repetitions() {
+    if (repetitions_ == 0) return;
+    Line line;
+    (line << "    ... the same ").add_number(repetitions_, 10) << " more times";
+    line.write();
+    repetitions_ = 0;
   }
 
-  void write() {
-    text_[size_++] = '\n';
-    const char* rest = text_;
-    while (size_ > 0) {
-      const ssize_t written = ::write(STDERR_FILENO, rest, size_);
-      if (written < 0 && errno == EINTR) continue;
-      if (written <= 0) return;
-      rest += written;
-      size_ -= static_cast<std::size_t>(written);
-    }
-  }
+  int lines() const { return lines_; }
 
  private:
-  char text_[512];
-  std::size_t size_ = 0;
-};
+  static void add(void* self, const RawLine& source) {
+    static_cast<FrameWriter*>(self)->add(source);
+  }
 
-// abi::__cxa_demangle allocates, so this reads the simple mangled names only: nested names without
-// templates or operators. "_ZN3app12_GLOBAL__N_15parseEi" is "app::(anonymous namespace)::parse";
-// any other name stays as it is.
-class PlainName {
- public:
-  explicit PlainName(const char* symbol) : symbol_(symbol) { is_plain_ = parse(); }
-
-  void append_to(Line& line) const {
-    if (!is_plain_) {
-      line << symbol_;
+  void add(const RawLine& source) {
+    Line line;
+    line << "    at ";
+    if (source.function != nullptr) {
+      append_plain_name(line, source.function);
+    } else {
+      (line << "0x").add_number(pc_ - 1, 16);
+    }
+    if (source.file != nullptr) {
+      line << " " << to_short_path(source.file) << ":";
+      line.add_number(static_cast<std::uintptr_t>(source.line), 10);
+    }
+    if (line.text() == last_.text()) {
+      ++repetitions_;
       return;
     }
-    for (std::size_t i = 0; i < count_; ++i) {
-      if (i > 0) line << "::";
-      line << (parts_[i].starts_with("_GLOBAL__N") ? "(anonymous namespace)" : parts_[i]);
-    }
+    write_repetitions();
+    last_ = line;
+    ++lines_;
+    line.write();
   }
 
- private:
-  static bool is_digit(char c) { return c >= '0' && c <= '9'; }
-
-  bool parse() {
-    const char* rest = symbol_;
-    if (std::strncmp(rest, "_Z", 2) != 0) return false;
-    rest += 2;
-    const bool is_nested = *rest == 'N';
-    if (is_nested) ++rest;
-    while (*rest == 'K' || *rest == 'V') ++rest;  // const and volatile members
-    for (;;) {
-      if (*rest == 'L') ++rest;  // internal linkage
-      std::size_t size = 0;
-      for (; is_digit(*rest) && size < max_size; ++rest)
-        size = size * 10 + static_cast<std::size_t>(*rest - '0');
-      if (size == 0 || count_ == max_parts || strnlen(rest, size) < size) break;
-      parts_[count_++] = {rest, size};
-      rest += size;
-      if (!is_nested) return *rest != 'I' && *rest != 'B';
-      if (*rest == 'E') return true;
-    }
-    return false;
-  }
-
-  static constexpr std::size_t max_parts = 16;
-  static constexpr std::size_t max_size = 1000;
-  const char* symbol_;
-  std::string_view parts_[max_parts];
-  std::size_t count_ = 0;
-  bool is_plain_ = false;
+  std::uintptr_t pc_ = 0;
+  Line last_;
+  std::uintptr_t repetitions_ = 0;
+  int lines_ = 0;
 };
 
-void write_source_line(void* frame, const RawLine& source) {
-  Line line;
-  line << "    at ";
-  if (source.function != nullptr) {
-    PlainName(source.function).append_to(line);
-  } else {
-    (line << "0x").add_number(*static_cast<const std::uintptr_t*>(frame), 16);
-  }
-  if (source.file != nullptr)
-    (line << " " << source.file << ":").add_number(static_cast<std::uintptr_t>(source.line), 10);
-  line.write();
-}
+// Both ends of the stack: a recursion, and who began it.
+void write_frames(UnwindContext context, const StackBounds& bounds) {
+  constexpr int innermost_lines = 12;
+  constexpr int innermost_frames = 5000;  // a symbol takes microseconds, a thread's stack is large
+  constexpr std::size_t outermost = 8;
+  std::uintptr_t last[outermost];
+  std::size_t passed = 0;
+  FrameWriter writer;
+  int frames = 0;
+  do {
+    if (writer.lines() < innermost_lines && frames++ < innermost_frames) {
+      writer.write(context.pc);
+    } else {
+      last[passed++ % outermost] = context.pc;
+    }
+  } while (unwind_step(context, bounds));
+  writer.write_repetitions();
 
-void write_frames(const StackTrace& trace) {
-  constexpr int max_frames = 20;
-  for (int i = 0; i < trace.size && i < max_frames; ++i) {
-    auto address = reinterpret_cast<std::uintptr_t>(trace.frames[i]);
-    visit_raw_lines(trace.frames[i], write_source_line, &address);
+  if (passed > outermost) {
+    Line line;
+    (line << "    ... ").add_number(passed - outermost, 10) << " frames more ...";
+    line.write();
   }
-  if (trace.size > max_frames) (Line() << "    ...").write();
+  for (std::size_t i = passed > outermost ? passed - outermost : 0; i < passed; ++i) {
+    writer.write(last[i % outermost]);
+  }
+  writer.write_repetitions();
 }
 
 // ---- The report
@@ -164,14 +135,14 @@ void write_headline(std::uintptr_t sp) {
 }
 
 // The innermost frame is the interrupted instruction. Only what lies above the guard is read.
-StackTrace capture_interrupted(const greg_t* registers) {
-  UnwindContext context{.pc = static_cast<std::uintptr_t>(registers[REG_RIP]) + 1,
-                        .sp = static_cast<std::uintptr_t>(registers[REG_RSP]),
-                        .fp = static_cast<std::uintptr_t>(registers[REG_RBP])};
+void write_stack(const greg_t* registers) {
+  const UnwindContext context{.pc = static_cast<std::uintptr_t>(registers[REG_RIP]) + 1,
+                              .sp = static_cast<std::uintptr_t>(registers[REG_RSP]),
+                              .fp = static_cast<std::uintptr_t>(registers[REG_RBP])};
   constexpr std::uintptr_t page = 4096;
   std::uintptr_t low = context.sp;
   while (is_stack_guard(reinterpret_cast<void*>(low))) low = (low / page + 1) * page;
-  return capture_stack_trace(context, {.low = low});
+  write_frames(context, {.low = low});
 }
 
 [[noreturn]] void report_and_abort(const ucontext_t* context) {
@@ -179,7 +150,7 @@ StackTrace capture_interrupted(const greg_t* registers) {
   while (is_reporting.exchange(true)) pause();  // two threads at once: the first one ends us all
   const greg_t* registers = context->uc_mcontext.gregs;
   write_headline(static_cast<std::uintptr_t>(registers[REG_RSP]));
-  write_frames(capture_interrupted(registers));
+  write_stack(registers);
   std::abort();
 }
 

@@ -4,6 +4,7 @@
 
 #include "greenroom/scheduler/hub.h"
 #include "greenroom/scheduler/interrupt.h"
+#include "greenroom/scheduler/unwind_probe.h"
 
 namespace greenroom::detail {
 
@@ -12,8 +13,10 @@ std::int64_t now_nanoseconds() noexcept {
   return hub ? hub->now() : kernel_now();
 }
 
-ParkResult park(const char* reason, std::int64_t deadline, WaitsFor waits_for) noexcept {
-  return Hub::current_if_any()->park(reason, deadline, waits_for);
+[[gnu::noinline]] ParkResult park(const char* reason, std::int64_t deadline,
+                                  WaitsFor waits_for) noexcept {
+  const UnwindContext primitive = caller_of(__builtin_frame_address(0));
+  return Hub::current_if_any()->park_for(primitive, reason, deadline, waits_for);
 }
 
 ParkResult yield_now() noexcept { return Hub::current_if_any()->yield(); }

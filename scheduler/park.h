@@ -14,6 +14,7 @@
 
 #include <cstdint>
 
+#include "greenroom/scheduler/stack_walk.h"
 #include "greenroom/scheduler/task.h"
 #include "greenroom/scheduler/time.h"
 
@@ -32,11 +33,13 @@ struct ParkFrame {
   std::int64_t deadline;  // no_deadline if there is none
   std::int64_t since;     // coarse: the hub's time at its last housekeeping
   WaitsFor waits_for;
-  bool may_throw;  // false: unwinding or Uncancellable, an interrupt must wait
+  bool may_throw;           // false: unwinding or Uncancellable, an interrupt must wait
+  UnwindContext primitive;  // the caller of park(), which is what would throw
 };
 
 // Parks the current task until it is woken, the deadline comes, or something is to be thrown into
-// it.
+// it. To be called by a function that is not inlined into a user's: whether a throw would reach a
+// handler is looked for from that function's caller on.
 ParkResult park(const char* reason, std::int64_t deadline = no_deadline,
                 WaitsFor waits_for = {}) noexcept;
 

@@ -20,13 +20,13 @@
 #include <utility>
 
 #if defined(__SANITIZE_ADDRESS__)
-#define GREENROOM_STACK_ASAN 1
+#define GREENROOM_ASAN 1
 #elif defined(__has_feature)
 #if __has_feature(address_sanitizer)
-#define GREENROOM_STACK_ASAN 1
+#define GREENROOM_ASAN 1
 #endif
 #endif
-#ifdef GREENROOM_STACK_ASAN
+#if GREENROOM_ASAN
 #include <sanitizer/asan_interface.h>
 #endif
 
@@ -67,7 +67,7 @@ Stack to_stack(std::byte* slot, std::size_t size) {
 // A stack that was left in mid-frame has poisoned shadow memory, which its next user, or the next
 // mapping at this address, must not inherit.
 void unpoison([[maybe_unused]] std::byte* begin, [[maybe_unused]] std::size_t size) {
-#ifdef GREENROOM_STACK_ASAN
+#if GREENROOM_ASAN
   __asan_unpoison_memory_region(begin, size);
 #endif
 }
@@ -143,7 +143,7 @@ GuardKind choose_guard() {
   if (!kind.empty() && kind != "madvise") {
     warn_once("greenroom: GREENROOM_STACK_GUARD is none of madvise, mprotect, none: ignored\n");
   }
-#ifdef GREENROOM_STACK_ASAN
+#if GREENROOM_ASAN
   return GuardKind::mprotect;
 #else
   return GuardKind::madvise;

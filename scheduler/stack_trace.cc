@@ -32,6 +32,7 @@ constexpr std::string_view runtime_prefixes[] = {
     "__clone",
     "__libc_start",
     "_start",
+    "libstdc++.so",
 };
 
 bool is_runtime_name(std::string_view function) {
@@ -43,14 +44,25 @@ bool is_runtime_name(std::string_view function) {
 }
 
 bool is_library_header(std::string_view file) {
-  return file.starts_with("/usr/include/") || file.find("/include/c++/") != file.npos ||
-         file.find("/greenroom/") != file.npos;
+  for (const std::string_view part :
+       {"/include/c++/", "/_virtual_includes/", "greenroom/scheduler/", "greenroom/mailbox/",
+        "greenroom/io/", "greenroom/actors/"}) {
+    if (file.find(part) != file.npos) return true;
+  }
+  return file.starts_with("/usr/include/");
+}
+
+// What a standard library keeps for itself has a reserved name: vector::_M_range_check, but not
+// vector::at, which the user called.
+bool is_library_internal(const SourceLine& line) {
+  return is_library_header(line.file) &&
+         (line.function.starts_with('_') || line.function.find("::_") != std::string::npos);
 }
 
 // An inlined function has a bare name: it is the runtime's if the function it ended up in is, and
 // its text is not the user's.
 bool is_runtime(const SourceLine& line, const SourceLine& frame) {
-  if (is_runtime_name(line.function)) return true;
+  if (is_runtime_name(line.function) || is_library_internal(line)) return true;
   if (!line.is_inlined || !is_runtime_name(frame.function)) return false;
   return line.file == frame.file || is_library_header(line.file);
 }
@@ -80,13 +92,6 @@ void trim(std::vector<Line>& lines) {
   if (first == end) return;  // nothing but runtime: better than nothing
   lines.erase(lines.begin() + static_cast<std::ptrdiff_t>(end), lines.end());
   lines.erase(lines.begin(), lines.begin() + static_cast<std::ptrdiff_t>(first));
-}
-
-// Paths as the user knows them: relative in a Bazel build, elsewhere the file's name.
-std::string_view to_short_path(std::string_view file) {
-  constexpr std::string_view bazel = "/proc/self/cwd/";
-  if (file.starts_with(bazel)) return file.substr(bazel.size());
-  return file.starts_with('/') ? file.substr(file.rfind('/') + 1) : file;
 }
 
 void append_line(std::string& text, const SourceLine& line) {

@@ -94,13 +94,28 @@ void remove_argument(std::string& text, std::string_view name) {
   }
 }
 
+// clang numbers lambdas as "$_0"; gcc writes "{lambda(int)#1}".
+void rename_lambdas(std::string& name) {
+  std::size_t at = 0;
+  while ((at = name.find("::$_", at)) != std::string::npos) {
+    at += 2;
+    std::size_t end = at + 2;
+    unsigned number = 0;
+    for (; end < name.size() && name[end] >= '0' && name[end] <= '9'; ++end) {
+      number = number * 10 + static_cast<unsigned>(name[end] - '0');
+    }
+    name.replace(at, end - at, "{lambda#" + std::to_string(number + 1) + "}");
+  }
+}
+
 void shorten(std::string& name) {
   if (const std::size_t clone = name.find(" [clone "); clone != std::string::npos) {
     name.resize(clone);  // what the optimiser made of it is not the reader's business
   }
+  rename_lambdas(name);
+  replace_all(name, "[abi:cxx11]", "");
   if (name.find("std::") != std::string::npos) {
     replace_all(name, "std::__cxx11::", "std::");
-    replace_all(name, "[abi:cxx11]", "");
     for (const std::string_view argument :
          {"std::allocator", "std::char_traits", "std::default_delete", "std::equal_to", "std::hash",
           "std::less"}) {
@@ -178,6 +193,12 @@ std::string to_readable_name(std::string_view symbol) {
   std::free(demangled);
   shorten(name);
   return name;
+}
+
+std::string_view to_short_path(std::string_view file) noexcept {
+  constexpr std::string_view bazel = "/proc/self/cwd/";
+  if (file.starts_with(bazel)) return file.substr(bazel.size());
+  return file.starts_with('/') ? file.substr(file.rfind('/') + 1) : file;
 }
 
 void visit_raw_lines(const void* return_address, void (*visit)(void* data, const RawLine& line),

@@ -33,6 +33,10 @@ SourceLines symbolize(const void* return_address);
 /// that is no mangled name is returned as it is.
 std::string to_readable_name(std::string_view symbol);
 
+/// A path as its user knows it: relative in a Bazel build, elsewhere the file's name. A part of
+/// `file`; async-signal-safe.
+std::string_view to_short_path(std::string_view file) noexcept;
+
 /// What is known of one line without allocating; null pointers for what is not.
 struct RawLine {
   const char* function = nullptr;  // mangled; the bare name of an inlined function

@@ -3,13 +3,12 @@
 #include <bits/cxxabi_init_exception.h>
 #include <cxxabi.h>
 #include <dlfcn.h>
-#include <time.h>
 
 #include <array>
 #include <atomic>
 #include <cassert>
 #include <cstdlib>
-#include <cstring>
+#include <ctime>
 #include <mutex>
 #include <new>
 
@@ -209,8 +208,7 @@ const StackTrace* trace_of_current_exception() noexcept {
 const StackTrace* trace_of(const std::exception_ptr& exception) noexcept {
   // libstdc++'s exception_ptr is the object's address, and offers no other way to it.
   static_assert(sizeof exception == sizeof(void*));
-  const void* object = nullptr;
-  std::memcpy(&object, &exception, sizeof object);
+  const void* object = *reinterpret_cast<const void* const*>(&exception);
   const Node* node = object != nullptr ? traces.find(object) : nullptr;
   return node != nullptr ? &node->trace : nullptr;
 }

@@ -203,37 +203,37 @@ bool find_description(std::uintptr_t address, Description& to) {
 
 // The instructions of frame programs, DW_CFA_x in DWARF. The first three have an operand in their
 // low six bits.
-namespace Op {
-enum : std::uint8_t {
-  advance_loc = 0x40,
-  offset = 0x80,
-  restore_register = 0xc0,
-  nop = 0x00,
-  set_loc = 0x01,
-  advance_loc1 = 0x02,
-  advance_loc2 = 0x03,
-  advance_loc4 = 0x04,
-  offset_extended = 0x05,
-  restore_extended = 0x06,
-  undefined = 0x07,
-  same_value = 0x08,
-  in_register = 0x09,
-  remember_state = 0x0a,
-  restore_state = 0x0b,
-  def_cfa = 0x0c,
-  def_cfa_register = 0x0d,
-  def_cfa_offset = 0x0e,
-  def_cfa_expression = 0x0f,
-  expression = 0x10,
-  offset_extended_sf = 0x11,
-  def_cfa_sf = 0x12,
-  def_cfa_offset_sf = 0x13,
-  val_offset = 0x14,
-  val_offset_sf = 0x15,
-  val_expression = 0x16,
-  gnu_args_size = 0x2e,
+struct Op {
+  enum : std::uint8_t {
+    advance_loc = 0x40,
+    offset = 0x80,
+    restore_register = 0xc0,
+    nop = 0x00,
+    set_loc = 0x01,
+    advance_loc1 = 0x02,
+    advance_loc2 = 0x03,
+    advance_loc4 = 0x04,
+    offset_extended = 0x05,
+    restore_extended = 0x06,
+    undefined = 0x07,
+    same_value = 0x08,
+    in_register = 0x09,
+    remember_state = 0x0a,
+    restore_state = 0x0b,
+    def_cfa = 0x0c,
+    def_cfa_register = 0x0d,
+    def_cfa_offset = 0x0e,
+    def_cfa_expression = 0x0f,
+    expression = 0x10,
+    offset_extended_sf = 0x11,
+    def_cfa_sf = 0x12,
+    def_cfa_offset_sf = 0x13,
+    val_offset = 0x14,
+    val_offset_sf = 0x15,
+    val_expression = 0x16,
+    gnu_args_size = 0x2e,
+  };
 };
-}  // namespace Op
 
 // The rules at one address of a function, as the program builds them up.
 struct Row {

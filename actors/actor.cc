@@ -1,0 +1,339 @@
+#include "greenroom/actors/actor.h"
+
+#include <atomic>
+#include <stdexcept>
+#include <unordered_map>
+
+#include "greenroom/actors/call_error.h"
+#include "greenroom/actors/crash_report.h"
+#include "greenroom/actors/placement.h"
+#include "greenroom/actors/registry.h"
+#include "greenroom/actors/reply.h"
+#include "greenroom/actors/signals.h"
+#include "greenroom/actors/spawn.h"
+#include "greenroom/actors/timer_table.h"
+#include "greenroom/actors/verbs.h"
+#include "greenroom/scheduler/dump.h"
+#include "greenroom/scheduler/greenlet.h"
+#include "greenroom/scheduler/throw_hook.h"
+
+namespace greenroom::detail {
+
+ActorExtras::ActorExtras() = default;
+ActorExtras::~ActorExtras() = default;
+
+ActorExtras& Actor::make_extras() {
+  extras = new ActorExtras;
+  return *extras;
+}
+
+Actor::~Actor() { delete extras; }
+
+void fail_orphaned_replies(Actor& actor, const ExitReason& reason) noexcept {
+  if (!actor.extras) return;
+  auto orphans = std::exchange(actor.extras->orphaned_replies, {});
+  for (ReplyHandle& handle : orphans) fail_reply(handle, reason);
+}
+
+// ---- the actors' part of a hub ----
+
+struct ActorHub::Leases {
+  struct Lease {
+    std::vector<std::uint64_t> numbers;
+    bool is_asked = false;  // for more
+  };
+  std::unordered_map<std::uint32_t, Lease> by_hub;
+};
+
+ActorHub::ActorHub() = default;
+ActorHub::~ActorHub() = default;
+
+void ActorHub::make(Hub& hub) { hub.extension(Layer::actors) = std::make_unique<ActorHub>(); }
+
+std::uint64_t new_reference(ActorHub& hub) {
+  constexpr std::uint64_t range = 1U << 16;
+  static std::atomic<std::uint64_t> next{1};
+  if (hub.next_reference == hub.last_reference) {
+    hub.next_reference = next.fetch_add(range, std::memory_order_relaxed);
+    hub.last_reference = hub.next_reference + range;
+  }
+  return hub.next_reference++;
+}
+
+EndingScope::EndingScope(Task& task, const ExitReason& reason) noexcept
+    : hub_(ActorHub::of(*task.hub)), outer_(hub_.ending) {
+  hub_.ending = &reason;
+}
+
+EndingScope::~EndingScope() { hub_.ending = outer_; }
+
+// ---- who is running ----
+
+namespace {
+
+[[noreturn]] void throw_actor_exit(Task& task) {
+  throw ActorExit(actor_of(task).extras->exit_reason);
+}
+
+// A greenlet that became an actor is over.
+void promoted_ended(Task& task) noexcept {
+  Actor& actor = actor_of(task);
+  const auto& greenlet = static_cast<const GreenletTask&>(task);
+  ExitReason reason = Reason::normal;
+  if (greenlet.ended_by == GreenletOutcome::killed) reason = Reason::killed;
+  if (greenlet.ended_by == GreenletOutcome::error) {
+    try {
+      std::rethrow_exception(greenlet.error);
+    } catch (...) {
+      reason = reason_of_current_exception();
+    }
+  }
+  end_actor(actor, reason);
+  task.extension = nullptr;
+  delete &actor;
+}
+
+constexpr TaskExtension::Ops actor_ops{&throw_actor_exit, &promoted_ended};
+
+void promote(Task& task) {
+  auto* actor = new Actor(task);
+  actor->is_promoted = true;
+  actor->number = ActorHub::of(*task.hub).pids.bind(*actor);
+  task.extension = actor;
+}
+
+// receive() in a plain greenlet makes it an actor, too.
+const bool extension_hook_is_set = [] {
+  make_extension = &promote;
+  exclude_from_throw_capture(typeid(ActorExit));
+  exclude_from_throw_capture(typeid(green::GreenletExit));
+  exclude_from_throw_capture(typeid(TimeoutError));
+  return true;
+}();
+
+}  // namespace
+
+Actor::Actor(Task& owner) : task(&owner) {
+  extension_ops = &actor_ops;
+  static_cast<void>(extension_hook_is_set);
+}
+
+Actor& current_actor() {
+  Hub& hub = Hub::current();
+  Task* task = hub.current_task();
+  if (!task) {
+    throw std::logic_error(
+        "greenroom: hub work (a timer, a poller callback, a posted function) is no actor; spawn "
+        "one there");
+  }
+  if (!task->extension) promote(*task);
+  return actor_of(*task);
+}
+
+Pid pid_of_greenlet(Task& task) {
+  if (task.hub != Hub::current_if_any())
+    throw std::logic_error("greenroom: Greenlet::pid() on another hub than the greenlet's own");
+  if (task.state == TaskState::finished)
+    throw std::logic_error("greenroom: Greenlet::pid() of a greenlet that has ended");
+  if (!task.extension) promote(task);
+  return actor_of(task).pid();
+}
+
+Actor* current_actor_if_any() noexcept {
+  Hub* hub = Hub::current_if_any();
+  Task* task = hub ? hub->current_task() : nullptr;
+  return task && task->extension ? &actor_of(*task) : nullptr;
+}
+
+// ---- start ----
+
+namespace {
+
+void give_up(ActorTask& task) noexcept { drop_reference(task); }
+
+std::uint64_t leased_number(Hub& here, Hub& home) {
+  ActorHub& mine = ActorHub::of(here);
+  if (!mine.leases) mine.leases = std::make_unique<ActorHub::Leases>();
+  ActorHub::Leases::Lease& lease = mine.leases->by_hub[home.id()];
+  if (lease.numbers.empty()) lease.numbers = PidTable::lease_new_block(ActorHub::of(home).pids);
+  const std::uint64_t number = lease.numbers.back();
+  lease.numbers.pop_back();
+  // Ask for used numbers in time: only a hub that spawns faster than the answer comes takes a new
+  // block.
+  if (lease.numbers.size() < PidTable::block_size / 2 && !lease.is_asked) {
+    lease.is_asked = true;
+    post_to_port(home.id(), [from = here.id(), to = home.id()](Hub& target) {
+      auto numbers = ActorHub::of(target).pids.lease(PidTable::block_size);
+      post_to_port(from, [to, numbers = std::move(numbers)](Hub& asker) {
+        ActorHub& asking = ActorHub::of(asker);
+        if (!asking.leases) return;
+        ActorHub::Leases::Lease& granted = asking.leases->by_hub[to];
+        granted.is_asked = false;
+        granted.numbers.insert(granted.numbers.end(), numbers.begin(), numbers.end());
+      });
+    });
+  }
+  return number;
+}
+
+// An actor on its way to its hub.
+struct ArrivalPost final : PostNode {
+  ActorTask* task = nullptr;
+  Hold hold;  // its hub may have nothing else to wait for
+};
+
+void arrive(Hub& hub, PostNode& node) {
+  const std::unique_ptr<ArrivalPost> post(static_cast<ArrivalPost*>(&node));
+  ActorTask& task = *post->task;
+  PostNode* waiting = ActorHub::of(hub).pids.bind_leased(task.actor.number, task.actor);
+  hub.adopt(task);
+  hub.start(task);
+  while (waiting) {
+    PostNode* next = waiting->next;
+    waiting->deliver(hub, *waiting);
+    waiting = next;
+  }
+}
+
+}  // namespace
+
+Pid start_actor(ActorTask& task, const SpawnRequest& request) {
+  Hub& here = Hub::current();
+  ActorHub& mine = ActorHub::of(here);
+  Actor& actor = task.actor;
+  Actor* me = request.link || request.monitor ? &current_actor() : current_actor_if_any();
+  if (me) actor.parent = me->pid();
+  Hub* home = &here;
+  Hold hold;
+  if (request.options) {
+    const SpawnOptions& options = *request.options;
+    if (!options.label.empty()) actor.extra().label = options.label;
+    if (options.mailbox.messages > 0) actor.extra().limit = options.mailbox;
+    task.stack_size = static_cast<std::uint32_t>(options.stack_size);
+    home = choose_hub(options.place, here, hold);
+  }
+  task.hub = home;
+  actor.number = home == &here ? mine.pids.bind(actor) : leased_number(here, *home);
+  const Pid pid = actor.pid();
+  if (request.options && !request.options->name.empty()) {
+    if (!claim_name(request.options->name, pid)) {
+      if (home == &here) mine.pids.release(actor.number);
+      const std::string name = request.options->name;
+      give_up(task);
+      throw BadName("spawn: the name '" + name + "' is taken");
+    }
+    actor.extra().names.push_back(request.options->name);
+  }
+  if (request.link) {
+    me->extra().links[pid].is_active = true;
+    actor.extra().links[me->pid()].is_active = true;
+  }
+  if (request.monitor) {
+    const std::uint64_t reference = new_reference(mine);
+    me->extra().watching[reference] = pid;
+    actor.extra().watchers[reference] = me->pid();
+    *request.monitor = MonitorRef(reference, me->pid());
+  }
+  if (home == &here) {
+    here.adopt(task);
+    here.start(task);
+    return pid;
+  }
+  auto post = std::make_unique<ArrivalPost>();
+  post->task = &task;
+  post->hold = std::move(hold);
+  post->deliver = &arrive;
+  if (home->port().push(*post)) {
+    static_cast<void>(post.release());
+  } else {
+    for (const std::string& name : actor.extra().names) free_name(name, pid);
+    give_up(task);
+    if (request.link) send_signal({SignalKind::link_exit, pid, me->pid(), 0, Reason::noproc});
+    if (request.monitor)
+      send_signal({SignalKind::down, pid, me->pid(), request.monitor->number(), Reason::noproc});
+  }
+  return pid;
+}
+
+// ---- end ----
+
+void end_actor(Actor& actor, const ExitReason& reason) noexcept {
+  ActorHub& hub = ActorHub::of(*actor.task->hub);
+  const Pid self = actor.pid();
+  if (!reason.is_quiet()) report_crash(actor, reason);
+  actor.has_ended = true;
+  // The number is dead before the names are free, and both before anybody is told.
+  hub.pids.release(actor.number);
+  if (ActorExtras* extras = actor.extras) {
+    for (const std::string& name : extras->names) free_name(name, self);
+    extras->links.for_each([&](const Pid& peer, const LinkState& link) {
+      if (link.is_active) send_signal({SignalKind::link_exit, self, peer, 0, reason});
+    });
+    extras->watchers.for_each([&](std::uint64_t reference, const Pid& watcher) {
+      send_signal({SignalKind::down, self, watcher, reference, reason});
+    });
+    extras->watching.for_each([&](std::uint64_t reference, const Pid& target) {
+      send_signal({SignalKind::demonitor, self, target, reference});
+    });
+  }
+  fail_orphaned_replies(actor, reason);
+  const EndingScope ending(*actor.task, reason);
+  actor.mailbox.clear();
+  delete std::exchange(actor.extras, nullptr);
+}
+
+ExitReason reason_of_current_exception() {
+  try {
+    throw;
+  } catch (const ActorExit& exit) {
+    return exit.reason();
+  } catch (const green::GreenletExit&) {
+    return Reason::killed;
+  } catch (const TimeoutError&) {
+    return Reason::timeout;
+  } catch (const green::LoopExit&) {
+    return Reason::deadlock;
+  } catch (const CallError& error) {
+    return error.reason();
+  } catch (...) {
+    return ExitReason::from_current_exception();
+  }
+}
+
+void stop_actor(Task& task) noexcept {
+  if ((task.attention & attention::exiting) != 0) {
+    interrupt_park(task);
+  } else {
+    accept_exit(actor_of(task), Reason::killed);
+  }
+}
+
+void abandoned_actor(Task& task) noexcept {
+  Actor& actor = actor_of(task);
+  const ExitReason reason =
+      actor.extras && actor.extras->exit_reason ? *actor.extras->exit_reason : Reason::killed;
+  end_actor(actor, reason);
+}
+
+std::string describe_actor(const Task& task) {
+  const auto& actor = static_cast<const Actor&>(*task.extension);
+  std::string text = "actor " + actor.pid().to_string();
+  if (actor.extras) {
+    for (const std::string& name : actor.extras->names) text += " '" + name + "'";
+    if (!actor.extras->label.empty()) return text + " " + actor.extras->label;
+  }
+  if (task.ops->type) text += " " + demangle(task.ops->type->name());
+  return text;
+}
+
+}  // namespace greenroom::detail
+
+namespace greenroom {
+
+std::string Pid::to_string() const {
+  if (number == 0) return "<nobody>";
+  return "<" + std::to_string(node) + "." + std::to_string(index()) + "." +
+         std::to_string(serial()) + ">";
+}
+
+}  // namespace greenroom

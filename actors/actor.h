@@ -1,0 +1,150 @@
+// An actor from the inside: a task with a pid and a mailbox, and what links and monitors hang on
+// it.
+//
+// Touched by its hub's thread only; others send signals (signals.h). What few actors need is in
+// extras.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "greenroom/actors/exit_reason.h"
+#include "greenroom/actors/options.h"
+#include "greenroom/actors/ordered_map.h"
+#include "greenroom/actors/pid.h"
+#include "greenroom/actors/pid_table.h"
+#include "greenroom/mailbox/mailbox.h"
+#include "greenroom/scheduler/hub.h"
+#include "greenroom/scheduler/interrupt.h"
+
+namespace greenroom::detail {
+
+struct Actor;
+
+// One side of a link.
+struct LinkState {
+  bool is_active = true;        // an exit of the peer acts
+  std::uint64_t unlinking = 0;  // an unlink that is not acknowledged yet: exits of the peer are of
+                                // the old link, and dropped
+};
+
+struct ReplyHandle;
+
+struct ActorExtras {
+  ActorExtras();
+  ~ActorExtras();
+  std::vector<std::string> names;
+  std::string label;
+  MailboxLimit limit;
+  std::uint64_t dead_letters = 0;  // refused or dropped by the limit
+  OrderedMap<Pid, LinkState> links;
+  OrderedMap<std::uint64_t, Pid> watchers;        // monitor number -> who gets the Down
+  OrderedMap<std::uint64_t, Pid> watching;        // monitor number -> whose end it tells
+  std::shared_ptr<const ExitReason> exit_reason;  // accepted: the actor is exiting
+  std::vector<ReplyHandle>
+      orphaned_replies;  // lost by unwinding: answered when the reason is known
+};
+
+struct Actor : MailboxExtension {
+  explicit Actor(Task& owner);
+  ~Actor();
+
+  Pid pid() const { return {0, task->hub->id(), number}; }
+  ActorExtras& extra() { return extras ? *extras : make_extras(); }
+  ActorExtras& make_extras();
+  bool is_exiting() const { return (task->attention & attention::exiting) != 0 || has_ended; }
+
+  Task* task;
+  std::uint64_t number = 0;
+  Pid parent;  // who spawned it; nobody for a promoted greenlet
+  ActorExtras* extras = nullptr;
+  bool traps_exits = false;
+  bool is_promoted = false;  // a greenlet that called self()
+  bool has_ended = false;
+  bool is_server = false;
+};
+
+struct MessageTimers;
+
+// The actors' part of a hub.
+struct ActorHub final : HubExtension {
+  ActorHub();
+  ~ActorHub() override;
+  static ActorHub& of(Hub& hub) {
+    auto& extension = hub.extension(Layer::actors);
+    if (!extension) [[unlikely]]
+      make(hub);
+    return static_cast<ActorHub&>(*extension);
+  }
+  static void make(Hub& hub);
+
+  struct ReplyEntry {
+    std::uint64_t serial = 1;
+    void* cell = nullptr;  // a ReplyCell on the waiting caller's stack
+    std::uint32_t next_free = 0;
+  };
+
+  PidTable pids;
+  std::vector<ReplyEntry> replies;     // slots of the calls that wait on this hub
+  std::uint32_t free_reply = 0;        // 1-based; 0 = none
+  const ExitReason* ending = nullptr;  // while an ending actor's state and mail are destroyed: why
+  std::uint64_t next_reference = 0;    // a leased range of the process's monitor numbers
+  std::uint64_t last_reference = 0;
+  std::unique_ptr<MessageTimers> timers;  // of send_after and send_interval
+  struct Leases;
+  std::unique_ptr<Leases> leases;  // numbers for spawns on other hubs
+};
+
+inline Actor& actor_of(Task& task) { return static_cast<Actor&>(*task.extension); }
+
+// The current task as an actor; a plain greenlet becomes one. Throws std::logic_error in hub work.
+Actor& current_actor();
+// The current actor, or null: no hub, hub work, or a greenlet that is none.
+Actor* current_actor_if_any() noexcept;
+
+// Puts a message into an actor's mailbox and sees to it that it is read. Limits are the caller's
+// matter.
+inline void enqueue(Actor& actor, MessagePointer message) {
+  const bool is_receiving = actor.mailbox.push(std::move(message));
+  Task& task = *actor.task;
+  if (task.state == TaskState::parked) {
+    if (is_receiving) task.hub->wake(task, task.epoch, ParkResult::woken);
+  } else if (task.state == TaskState::idle) {
+    task.hub->activate(task);
+  }
+}
+
+// The life of an actor ends: its name is freed, its number dead, links and monitors are told, its
+// mail destroyed.
+void end_actor(Actor& actor, const ExitReason& reason) noexcept;
+
+// While an actor's callable, state or mail is destroyed: nothing interrupts it, and requests that
+// die with it fail with its reason.
+class EndingScope {
+ public:
+  EndingScope(Task& task, const ExitReason& reason) noexcept;
+  ~EndingScope();
+  EndingScope(const EndingScope&) = delete;
+  EndingScope& operator=(const EndingScope&) = delete;
+
+ private:
+  ActorHub& hub_;
+  const ExitReason* outer_;
+  Uncancellable uncancellable_;
+};
+
+// What an actor's body has just thrown, as a reason; in a catch block.
+ExitReason reason_of_current_exception();
+
+// Answers what an exception has unwound past, now that the reason is known.
+void fail_orphaned_replies(Actor& actor, const ExitReason& reason) noexcept;
+
+// A number unique in the process, for monitors and unlinks.
+std::uint64_t new_reference(ActorHub& hub);
+
+// "actor <0.12.3> 'name' Room".
+std::string describe_actor(const Task& task);
+
+}  // namespace greenroom::detail

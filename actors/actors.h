@@ -1,0 +1,31 @@
+// Everything of actors: spawn, send, receive, link, monitor, names, timers, servers, supervisors,
+// run.
+#pragma once
+
+#include "greenroom/actors/call_error.h"
+#include "greenroom/actors/crash_report.h"
+#include "greenroom/actors/exit_reason.h"
+#include "greenroom/actors/info.h"
+#include "greenroom/actors/outcome.h"
+#include "greenroom/actors/pid.h"
+#include "greenroom/actors/registry.h"
+#include "greenroom/actors/run.h"
+#include "greenroom/actors/server.h"
+#include "greenroom/actors/signals.h"
+#include "greenroom/actors/spawn.h"
+#include "greenroom/actors/supervisor.h"
+#include "greenroom/actors/tasks.h"
+#include "greenroom/actors/timers.h"
+#include "greenroom/actors/verbs.h"
+#include "greenroom/mailbox/message.h"
+#include "greenroom/mailbox/receive.h"
+#include "greenroom/scheduler/green.h"
+
+namespace greenroom {
+
+template <class T>
+Pid green::Greenlet<T>::pid() const {
+  return detail::pid_of_greenlet(task());
+}
+
+}  // namespace greenroom

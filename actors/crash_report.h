@@ -1,0 +1,45 @@
+// Crash reports: what is told about an actor that ended by a failure.
+#pragma once
+
+#include <cstddef>
+#include <functional>
+#include <map>
+#include <string>
+#include <vector>
+
+#include "greenroom/actors/exit_reason.h"
+#include "greenroom/actors/pid.h"
+
+namespace greenroom {
+
+struct CrashReport {
+  Pid pid;
+  std::string description;  // "actor <0.12.3> 'name' Room"
+  std::vector<std::string> names;
+  Pid parent;                          // who spawned it
+  ExitReason reason = Reason::normal;  // stack() is the stack at the throw
+  std::size_t mailbox_size = 0;
+  std::map<std::string, std::size_t> mailbox_types;  // of the first 1000 messages
+  std::vector<Pid> links;
+
+  // Several lines for people.
+  std::string to_text() const;
+  // One line for machines.
+  std::string to_json() const;
+};
+
+// Called on the dying actor's hub; must not block and must not throw. Replaces the default, which
+// writes to_text() to stderr. An empty one restores the default. Any thread, takes effect for later
+// reports. Under a storm only some are made: 100 at once, then 20 a second; the next one tells how
+// many were left out.
+void set_crash_logger(std::function<void(const CrashReport&)> logger);
+
+namespace detail {
+
+struct Actor;
+void report_crash(const Actor& actor, const ExitReason& reason) noexcept;
+// A line that is no crash: to stderr, under the same limit.
+void log_line(const std::string& line) noexcept;
+
+}  // namespace detail
+}  // namespace greenroom

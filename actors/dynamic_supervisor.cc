@@ -1,0 +1,138 @@
+// The supervisor whose children are started one by one: simple_one_for_one, or DynamicSupervisor.
+
+#include <algorithm>
+
+#include "greenroom/actors/crash_report.h"
+#include "greenroom/actors/supervisor_core.h"
+
+namespace greenroom::detail {
+
+namespace {
+
+class DynamicSupervisor final : public SupervisorCore {
+ public:
+  explicit DynamicSupervisor(DynamicOptions options)
+      : options_(std::move(options)), intensity_(options_.intensity, options_.period) {}
+
+  void start_children() override {}
+  void child_ended(const Exit& exit) override;
+  void try_again(const std::string& id) override;
+  Outcome<Pid> start(ChildSpec spec) override;
+  Outcome<void> terminate_child(const TerminateChild& request) override;
+  Outcome<void> delete_child(const std::string&) override { return ExitReason("not_static"); }
+  Outcome<Pid> restart_child(const std::string&) override { return ExitReason("not_static"); }
+  std::vector<ChildInfo> which() const override;
+  ChildCounts counts() const override;
+  void terminate_all() override;
+
+ private:
+  using Child = std::unique_ptr<ChildState>;
+  void restart(Child child);
+
+  DynamicOptions options_;
+  RestartIntensity intensity_;
+  boost::unordered_flat_map<Pid, Child, std::hash<Pid>> running_;
+  boost::unordered_flat_map<std::string, Child> restarting_;  // by made-up key
+  std::size_t made_up_ids_ = 0;
+};
+
+Outcome<Pid> DynamicSupervisor::start(ChildSpec spec) {
+  if (options_.max_children > 0 && running_.size() + restarting_.size() >= options_.max_children) {
+    return ExitReason("max_children");
+  }
+  auto child = std::make_unique<ChildState>();
+  child->id = spec.options.id;
+  child->spec = std::move(spec);
+  Outcome<Pid> pid = start_one(child->spec);
+  if (!pid) return pid;
+  child->pid = *pid;
+  if (child->spec.options.restart == Restart::temporary)
+    child->spec.start = nullptr;  // not needed again, and may own much
+  running_.emplace(*pid, std::move(child));
+  return pid;
+}
+
+void DynamicSupervisor::child_ended(const Exit& exit) {
+  const auto found = running_.find(exit.from);
+  if (found == running_.end()) return;
+  Child child = std::move(found->second);
+  running_.erase(found);
+  child->pid = Pid{};
+  if (wants_restart(child->spec, exit.reason)) restart(std::move(child));
+}
+
+void DynamicSupervisor::restart(Child child) {
+  if (!intensity_.admit(now_nanoseconds())) give_up(*this, child->id);
+  const Outcome<Pid> pid = start_one(child->spec);
+  if (pid) {
+    child->pid = *pid;
+    running_.emplace(*pid, std::move(child));
+    return;
+  }
+  log_line("child '" + child->id + "' did not start again: " + pid.reason().to_string());
+  const std::string key = std::to_string(++made_up_ids_);
+  child->is_restarting = true;
+  restarting_.emplace(key, std::move(child));
+  send(self(), TryAgain{key});
+}
+
+void DynamicSupervisor::try_again(const std::string& key) {
+  const auto found = restarting_.find(key);
+  if (found == restarting_.end()) return;
+  Child child = std::move(found->second);
+  restarting_.erase(found);
+  restart(std::move(child));
+}
+
+Outcome<void> DynamicSupervisor::terminate_child(const TerminateChild& request) {
+  auto found = running_.find(request.pid);
+  if (!request.pid) {
+    found = std::find_if(running_.begin(), running_.end(),
+                         [&](const auto& entry) { return entry.second->id == request.id; });
+  }
+  if (found == running_.end()) return ExitReason("not_found");
+  const Child child = std::move(found->second);
+  running_.erase(found);
+  terminate_one(*child);
+  return {};
+}
+
+std::vector<ChildInfo> DynamicSupervisor::which() const {
+  std::vector<ChildInfo> all;
+  for (const auto& [pid, child] : running_)
+    all.push_back({child->id, pid, false, child->spec.is_supervisor});
+  for (const auto& [key, child] : restarting_)
+    all.push_back({child->id, Pid{}, true, child->spec.is_supervisor});
+  std::sort(all.begin(), all.end(),
+            [](const ChildInfo& a, const ChildInfo& b) { return a.pid < b.pid; });
+  return all;
+}
+
+ChildCounts DynamicSupervisor::counts() const {
+  ChildCounts counts;
+  counts.active = running_.size();
+  counts.specs = running_.size() + restarting_.size();
+  for (const auto& [pid, child] : running_)
+    ++(child->spec.is_supervisor ? counts.supervisors : counts.workers);
+  for (const auto& [key, child] : restarting_)
+    ++(child->spec.is_supervisor ? counts.supervisors : counts.workers);
+  return counts;
+}
+
+void DynamicSupervisor::terminate_all() {
+  auto running = std::exchange(running_, {});
+  restarting_.clear();
+  std::vector<ChildState*> children;
+  for (auto& [pid, child] : running) children.push_back(child.get());
+  std::sort(children.begin(), children.end(),
+            [](const auto* a, const auto* b) { return a->pid < b->pid; });
+  terminate_many(children);
+}
+
+}  // namespace
+
+std::unique_ptr<SupervisorCore> make_dynamic_supervisor(DynamicOptions options) {
+  return std::make_unique<DynamicSupervisor>(std::move(options));
+}
+
+}  // namespace greenroom::detail

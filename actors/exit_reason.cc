@@ -1,0 +1,95 @@
+#include "greenroom/actors/exit_reason.h"
+
+#include "greenroom/scheduler/dump.h"
+#include "greenroom/scheduler/stack_trace.h"
+#include "greenroom/scheduler/throw_hook.h"
+
+namespace greenroom {
+
+namespace {
+
+constinit ExitReason::Body normal_body("normal");
+constinit ExitReason::Body shutdown_body("shutdown");
+constinit ExitReason::Body kill_body("kill");
+constinit ExitReason::Body killed_body("killed");
+constinit ExitReason::Body noproc_body("noproc");
+constinit ExitReason::Body noconnection_body("noconnection");
+constinit ExitReason::Body timeout_body("timeout");
+constinit ExitReason::Body deadlock_body("deadlock");
+constinit ExitReason::Body error_body("error");
+
+constexpr const ExitReason::Body* standard[] = {&normal_body,  &shutdown_body, &kill_body,
+                                                &killed_body,  &noproc_body,   &noconnection_body,
+                                                &timeout_body, &deadlock_body, &error_body};
+
+}  // namespace
+
+constinit const ExitReason Reason::normal(normal_body);
+constinit const ExitReason Reason::shutdown(shutdown_body);
+constinit const ExitReason Reason::kill(kill_body);
+constinit const ExitReason Reason::killed(killed_body);
+constinit const ExitReason Reason::noproc(noproc_body);
+constinit const ExitReason Reason::noconnection(noconnection_body);
+constinit const ExitReason Reason::timeout(timeout_body);
+constinit const ExitReason Reason::deadlock(deadlock_body);
+constinit const ExitReason Reason::error(error_body);
+
+// Texts are made when somebody reads them: under a storm of crashes most are not.
+struct ExitReason::Thrown final : Owned {
+  Thrown(std::exception_ptr thrown, const detail::StackTrace* trace)
+      : Owned("error", nullptr), exception(std::move(thrown)) {
+    if (trace) stack = std::make_unique<detail::StackTrace>(*trace);
+  }
+  std::string to_string() const override {
+    try {
+      std::rethrow_exception(exception);
+    } catch (...) {
+      return "error: " + detail::current_exception_text();
+    }
+  }
+  std::exception_ptr exception;
+  std::unique_ptr<const detail::StackTrace> stack;
+};
+
+const ExitReason::Body* ExitReason::body_for(std::string_view tag) {
+  for (const Body* body : standard) {
+    if (body->tag == tag) return body;
+  }
+  return new Owned(tag, nullptr);
+}
+
+ExitReason::ExitReason(std::string_view tag) : body_(body_for(tag)) {}
+
+ExitReason ExitReason::from_current_exception() {
+  ExitReason reason(error_body);
+  reason.body_ = new Thrown(std::current_exception(), detail::trace_of_current_exception());
+  return reason;
+}
+
+bool ExitReason::is_quiet() const { return tag() == "normal" || tag() == "shutdown"; }
+
+std::exception_ptr ExitReason::exception() const {
+  const auto* thrown = dynamic_cast<const Thrown*>(body_);
+  return thrown ? thrown->exception : nullptr;
+}
+
+std::string ExitReason::stack() const {
+  const auto* thrown = dynamic_cast<const Thrown*>(body_);
+  return thrown && thrown->stack ? detail::to_string(*thrown->stack) : std::string();
+}
+
+std::string ExitReason::to_string() const { return body_->to_string(); }
+
+namespace detail {
+
+std::string detail_text(std::string_view tag, std::string_view detail) {
+  std::string text(tag);
+  text += ": ";
+  text += detail;
+  return text;
+}
+
+std::string type_text(const std::type_info& type) { return demangle(type.name()); }
+
+}  // namespace detail
+}  // namespace greenroom

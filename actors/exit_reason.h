@@ -1,0 +1,144 @@
+// Exit reasons: why an actor ended, as links and monitors see it.
+// An immutable value of one word, cheap to copy, usable on any thread.
+#pragma once
+
+#include <atomic>
+#include <exception>
+#include <memory>
+#include <ostream>
+#include <string>
+#include <string_view>
+#include <type_traits>
+#include <typeinfo>
+#include <utility>
+
+namespace greenroom {
+
+// A tag and an optional detail; == compares tags. The standard ones are in Reason.
+class ExitReason {
+ public:
+  ExitReason(std::string_view tag);
+  ExitReason(const char* tag) : ExitReason(std::string_view(tag)) {}
+  ExitReason(const std::string& tag) : ExitReason(std::string_view(tag)) {}
+  // E.g. ExitReason("shutdown", Why{...}): as {shutdown, Why}.
+  template <class T>
+  ExitReason(std::string_view tag, T detail)
+      : body_(new Detailed<std::conditional_t<std::is_same_v<T, const char*>, std::string, T>>(
+            tag, std::move(detail))) {}
+  // In a catch block: the reason of an actor whose body threw. The tag is "error".
+  static ExitReason from_current_exception();
+
+  ExitReason(const ExitReason& other) noexcept : body_(other.body_) { add_reference(); }
+  ExitReason(ExitReason&& other) noexcept : body_(other.body_) { add_reference(); }
+  ExitReason& operator=(ExitReason other) noexcept {
+    std::swap(body_, other.body_);
+    return *this;
+  }
+  ~ExitReason() { drop_reference(); }
+
+  std::string_view tag() const { return body_->tag; }
+  // normal, shutdown, or shutdown with a detail: no failure, and not reported.
+  bool is_quiet() const;
+  bool has_detail() const { return body_->detail_type != nullptr; }
+  // The detail; null if there is none or it is of another type.
+  template <class T>
+  const T* detail() const {
+    if (!body_->detail_type || *body_->detail_type != typeid(T)) return nullptr;
+    return &static_cast<const Detailed<T>*>(body_)->value;
+  }
+  // What was thrown, if anything was.
+  std::exception_ptr exception() const;
+  // The stack at the throw, a line per frame; empty if nothing was thrown or it was not recorded.
+  std::string stack() const;
+  // "error: std::runtime_error: out of tea".
+  std::string to_string() const;
+
+  friend bool operator==(const ExitReason& a, const ExitReason& b) {
+    return a.body_ == b.body_ || a.body_->tag == b.body_->tag;
+  }
+  friend std::ostream& operator<<(std::ostream& out, const ExitReason& reason) {
+    return out << reason.to_string();
+  }
+
+  // For the runtime: the parts of the standard reasons, which live for ever.
+  struct Body {
+    constexpr explicit Body(std::string_view reason_tag) : tag(reason_tag), is_static(true) {}
+    Body(const Body&) = delete;
+    Body& operator=(const Body&) = delete;
+    virtual constexpr ~Body() = default;
+    virtual std::string to_string() const { return std::string(tag); }
+    std::string_view tag;
+    const std::type_info* detail_type = nullptr;
+    mutable std::atomic<std::uint32_t> references{1};
+    bool is_static;
+
+   protected:
+    constexpr Body(std::string_view reason_tag, const std::type_info* type)
+        : tag(reason_tag), detail_type(type), is_static(false) {}
+  };
+  constexpr explicit ExitReason(const Body& body) : body_(&body) {}
+
+ private:
+  struct Owned : Body {
+    Owned(std::string_view reason_tag, const std::type_info* type)
+        : Body({}, type), text(reason_tag) {
+      tag = text;
+    }
+    std::string text;
+  };
+  template <class T>
+  struct Detailed final : Owned {
+    Detailed(std::string_view reason_tag, T detail)
+        : Owned(reason_tag, &typeid(T)), value(std::move(detail)) {}
+    std::string to_string() const override;
+    T value;
+  };
+  struct Thrown;
+  static const Body* body_for(std::string_view tag);
+
+  void add_reference() const noexcept {
+    if (!body_->is_static) body_->references.fetch_add(1, std::memory_order_relaxed);
+  }
+  void drop_reference() const noexcept {
+    if (!body_->is_static && body_->references.fetch_sub(1, std::memory_order_acq_rel) == 1)
+      delete body_;
+  }
+
+  const Body* body_;
+};
+
+// The reasons with a meaning of their own; as in Erlang.
+struct Reason {
+  static const ExitReason normal, shutdown, kill, killed, noproc, noconnection, timeout, deadlock,
+      error;
+};
+
+namespace detail {
+
+template <class T>
+concept Streamable = requires(std::ostream& out, const T& value) {
+  out << value;
+};
+
+std::string detail_text(std::string_view tag, std::string_view detail);
+std::string type_text(const std::type_info& type);
+
+}  // namespace detail
+}  // namespace greenroom
+
+#include <sstream>
+
+namespace greenroom {
+
+template <class T>
+std::string ExitReason::Detailed<T>::to_string() const {
+  if constexpr (detail::Streamable<T>) {
+    std::ostringstream out;
+    out << value;
+    return detail::detail_text(tag, out.str());
+  } else {
+    return detail::detail_text(tag, detail::type_text(typeid(T)));
+  }
+}
+
+}  // namespace greenroom

@@ -1,0 +1,35 @@
+// Looking at actors from outside.
+#pragma once
+
+#include <cstddef>
+#include <string>
+#include <vector>
+
+#include "greenroom/actors/pid.h"
+
+namespace greenroom {
+
+struct ProcessInfo {
+  Pid pid;  // nobody: it is dead
+  std::vector<std::string> names;
+  std::string label;  // as in reports
+  std::string state;  // "parked in receive", "idle", "running", ...
+  std::size_t mailbox_size = 0;
+  std::size_t dead_letters = 0;  // refused or dropped by its mailbox limit
+  std::vector<Pid> links;
+  std::vector<Pid> monitors;  // whom it monitors
+  std::size_t monitored_by = 0;
+  bool traps_exits = false;
+  bool is_exiting = false;
+  Pid parent;
+};
+
+// **Block across hubs**: after everything that was sent before.
+// As erlang:process_info/1; of a dead actor everything is empty.
+ProcessInfo process_info(Pid pid);
+// All actors of all hubs, those that are exiting too; as erlang:processes/0.
+std::vector<Pid> processes();
+// The stack of a parked or running actor, a line per frame; empty for one without a stack.
+std::string current_stack(Pid pid);
+
+}  // namespace greenroom

@@ -1,0 +1,33 @@
+#include "greenroom/actors/own_thread.h"
+
+#include <future>
+#include <thread>
+#include <utility>
+
+#include "greenroom/scheduler/interrupt.h"
+#include "greenroom/scheduler/park.h"
+
+namespace greenroom::detail {
+
+Hub& start_own_thread(Hub& here, Hold& hold) {
+  using Started = std::pair<Hub*, Hold>;
+  HubGroup* const group = here.group();
+  std::promise<Started> promise;
+  std::future<Started> started = promise.get_future();
+  std::thread([group, promise = std::move(promise)]() mutable {
+    Hub& mine = Hub::current();
+    if (group) group->add(mine, HubGroup::Role::own_thread);
+    promise.set_value({&mine, mine.hold()});
+    {
+      // The last task to end wakes the root.
+      const Uncancellable until_then;
+      park("hub.end");
+    }
+    if (group) group->remove(mine);
+  }).detach();
+  Started result = started.get();
+  hold = std::move(result.second);
+  return *result.first;
+}
+
+}  // namespace greenroom::detail

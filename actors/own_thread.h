@@ -1,0 +1,12 @@
+// A hub on a thread of its own, for one actor and what it spawns.
+#pragma once
+
+#include "greenroom/scheduler/hub.h"
+
+namespace greenroom::detail {
+
+// Starts the thread and returns its hub once that can be posted to, with a hold to be kept until
+// the first task has arrived there. The hub ends when its last task has.
+Hub& start_own_thread(Hub& here, Hold& hold);
+
+}  // namespace greenroom::detail

@@ -1,0 +1,23 @@
+// Which hub a new actor goes to. The hubs of run() are listed here while it runs.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+
+#include "greenroom/actors/options.h"
+#include "greenroom/scheduler/hub.h"
+
+namespace greenroom::detail {
+
+// A hub that takes part in placement, and the load that least_busy compares.
+void list_hub(Hub& hub);
+void unlist_hub(Hub& hub);
+
+// Never null. own_thread starts a thread, whose hub waits for its first actor as long as `hold` is
+// kept.
+Hub* choose_hub(Placement placement, Hub& here, Hold& hold);
+
+// Runs f on the hub that listens on `port`, as hub work; false if it has ended. Any thread.
+bool post_to_port(std::uint32_t port, std::function<void(Hub&)> f);
+
+}  // namespace greenroom::detail

@@ -1,0 +1,160 @@
+// Requests: the messages that call and cast send to a server.
+//
+// An ordinary message {type, value} that also carries how the server type handles it (a cached
+// dispatch, checked by the server's tag) and who waits for the reply. Destroyed unanswered, it
+// fails its caller.
+#pragma once
+
+#include <cstdint>
+#include <type_traits>
+#include <typeinfo>
+#include <utility>
+
+#include "greenroom/actors/reply.h"
+#include "greenroom/mailbox/message.h"
+
+namespace greenroom::detail {
+
+struct Request;
+
+struct RequestOps {
+  const std::type_info* server;
+  void (*invoke)(void* server, Request& request);  // runs the handler and replies
+};
+
+struct Request : Message {
+  Request(const TypeOps& type, std::size_t value_offset, const RequestOps& request_ops,
+          const ReplyHandle& handle, std::int64_t call_deadline)
+      : Message(type, value_offset), ops(&request_ops), reply(handle), deadline(call_deadline) {
+    MessageAccess::set_kind(*this, MessageKind::request);
+  }
+  ~Request() { drop_reply(reply); }
+
+  const RequestOps* ops;
+  ReplyHandle reply;
+  std::int64_t deadline;
+};
+
+template <class M>
+struct RequestOf;
+
+template <class M>
+inline constexpr TypeOps request_type_ops{&typeid(M), type_name_hash<M>(), &RequestOf<M>::destroy};
+
+template <class M>
+struct RequestOf final : Request {
+  RequestOf(M m, const RequestOps& request_ops, const ReplyHandle& handle,
+            std::int64_t call_deadline)
+      : Request(request_type_ops<M>,
+                reinterpret_cast<std::byte*>(&value) -
+                    reinterpret_cast<std::byte*>(static_cast<Message*>(this)),
+                request_ops, handle, call_deadline),
+        value(std::move(m)) {}
+
+  static void destroy(Message& message) noexcept {
+    auto* self = static_cast<RequestOf*>(&message);
+    self->~RequestOf();
+    release_block(self, sizeof(RequestOf));
+  }
+
+  M value;
+};
+
+// ---- what S::handle(M) is ----
+
+template <class S, class M>
+concept HandlesByValue = requires(S& server, M&& message) {
+  server.handle(std::move(message));
+};
+template <class S, class M>
+concept HandlesByReference = requires(S& server, M& message) {
+  server.handle(message);
+};
+
+// R of the one overload handle(M, ReplyTo<R>), deduced from the overload set.
+template <class R>
+struct ResultTag {
+  using type = R;
+};
+
+// One try per way to take M, as an overload set is deduced against one parameter type at a time.
+template <class S, class M, class P, class = void>
+struct DeferredBy {
+  static constexpr bool found = false;
+};
+template <class S, class P, class R>
+ResultTag<R> deduce_deferred(void (S::*)(P, ReplyTo<R>));
+template <class S, class M, class P>
+struct DeferredBy<S, M, P, std::void_t<decltype(deduce_deferred<S, P>(&S::handle))>> {
+  static constexpr bool found = true;
+  using type = typename decltype(deduce_deferred<S, P>(&S::handle))::type;
+};
+
+template <class S, class M>
+struct Deferred
+    : std::conditional_t<
+          DeferredBy<S, M, M>::found, DeferredBy<S, M, M>,
+          std::conditional_t<DeferredBy<S, M, const M&>::found, DeferredBy<S, M, const M&>,
+                             std::conditional_t<DeferredBy<S, M, M&&>::found, DeferredBy<S, M, M&&>,
+                                                DeferredBy<S, M, M&>>>> {};
+
+template <class S, class M>
+constexpr auto reply_tag() {
+  if constexpr (HandlesByValue<S, M>) {
+    return ResultTag<std::decay_t<decltype(std::declval<S&>().handle(std::declval<M&&>()))>>();
+  } else if constexpr (HandlesByReference<S, M>) {
+    return ResultTag<std::decay_t<decltype(std::declval<S&>().handle(std::declval<M&>()))>>();
+  } else {
+    static_assert(Deferred<S, M>::found,
+                  "call/cast: the server has no handle(M), nor a handle(M, ReplyTo<R>) that "
+                  "returns void, for this message type");
+    return ResultTag<typename Deferred<S, M>::type>();
+  }
+}
+
+// What a call of M to S returns.
+template <class S, class M>
+using ReplyOf = typename decltype(reply_tag<S, M>())::type;
+
+template <class S, class M>
+void invoke_handler(void* state, Request& request) {
+  S& server = *static_cast<S*>(state);
+  M& message = static_cast<RequestOf<M>&>(request).value;
+  using R = ReplyOf<S, M>;
+  auto handle = [&]() -> decltype(auto) {
+    if constexpr (HandlesByValue<S, M>) {
+      return server.handle(std::move(message));
+    } else {
+      return server.handle(message);
+    }
+  };
+  if constexpr (!HandlesByValue<S, M> && !HandlesByReference<S, M>) {
+    server.handle(std::move(message), ReplyTo<R>(std::exchange(request.reply, {})));
+  } else if constexpr (std::is_void_v<R>) {
+    handle();
+    send_reply<void>(request.reply, {});
+  } else {
+    send_reply<R>(request.reply, handle());
+  }
+}
+
+template <class S, class M>
+inline constexpr RequestOps request_ops{&typeid(S), &invoke_handler<S, M>};
+
+template <class S, class M>
+MessagePointer make_request(M message, const ReplyHandle& handle, std::int64_t deadline) {
+  static_assert(Sendable<M>,
+                "call/cast: a request is a movable value, not a pointer or a string_view");
+  static_assert(alignof(RequestOf<M>) <= 16,
+                "a request is aligned to 16 bytes at most: put a std::unique_ptr into it");
+  void* block = allocate_block(sizeof(RequestOf<M>));
+  try {
+    return MessagePointer(
+        new (block) RequestOf<M>(std::move(message), request_ops<S, M>, handle, deadline));
+  } catch (...) {
+    release_block(block, sizeof(RequestOf<M>));
+    throw;
+  }
+}
+
+}  // namespace greenroom::detail

@@ -1,0 +1,62 @@
+// run: a program of actors, from its first to its orderly end.
+#pragma once
+
+#include <chrono>
+#include <functional>
+#include <memory>
+#include <type_traits>
+#include <utility>
+
+#include "greenroom/actors/spawn.h"
+#include "greenroom/actors/supervisor.h"
+
+namespace greenroom {
+
+struct RunOptions {
+  int hubs = 1;  // threads that actors are placed on; the calling one is the first
+  std::chrono::nanoseconds grace = std::chrono::seconds(5);  // from shutdown to kill
+  bool dump_on_quit =
+      false;  // SIGQUIT writes dump() of all hubs to stderr; also by GREENROOM_DUMP=1
+};
+
+// Runs the tree until it ends or SIGINT or SIGTERM comes, then ends what is left: shutdown, and
+// after the grace kill. A second signal kills at once. Returns 0, or 1 if the tree could not start,
+// failed, or gave up. For the thread's own stack, main's above all. **Blocks.**
+int run(ChildSpec tree);
+int run(RunOptions options, ChildSpec tree);
+
+namespace detail {
+
+// first() starts the first actor, linked to none.
+int run_first(const RunOptions& options, const std::function<Monitored()>& first,
+              const std::shared_ptr<int>& code);
+
+template <class F>
+concept Body = std::is_invocable_v<F> && !std::is_convertible_v<F, ChildSpec>;
+
+}  // namespace detail
+
+// Runs body as the first actor until it ends or a signal comes, then ends what is left. Returns
+// body's int, 0 if it has none (or a signal came), or 1 if it died.
+template <detail::Body F>
+int run(RunOptions options, F body) {
+  auto code = std::make_shared<int>(0);
+  return detail::run_first(
+      options,
+      [&] {
+        return spawn_monitor([code, body = std::move(body)]() mutable {
+          if constexpr (std::is_convertible_v<std::invoke_result_t<F&>, int>) {
+            *code = body();
+          } else {
+            body();
+          }
+        });
+      },
+      code);
+}
+template <detail::Body F>
+int run(F body) {
+  return run(RunOptions(), std::move(body));
+}
+
+}  // namespace greenroom

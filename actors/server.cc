@@ -1,0 +1,257 @@
+#include "greenroom/actors/server.h"
+
+#include <algorithm>
+
+#include "greenroom/actors/crash_report.h"
+#include "greenroom/actors/name_waiters.h"
+#include "greenroom/scheduler/interrupt.h"
+
+namespace greenroom {
+namespace detail {
+
+namespace {
+
+// ---- the run loop ----
+
+void construct(ServerTask& task) {
+  throw_pending();  // told to exit before its constructor: it never runs
+  task.start->construct(task.server_ops->state(task));
+  task.has_state = true;
+  const auto start = std::move(task.start);
+  send_reply<void>(start->starter, {});
+}
+
+bool is_for(const Request& request, const ServerTask& task) {
+  return request.ops->server == task.server_ops->type ||
+         *request.ops->server == *task.server_ops->type;
+}
+
+// As gen_server: the parent's exit ends a server that traps exits, through terminate.
+void stop_with_parent(const ServerTask& task, const Message& message) {
+  if (!message.is<Exit>() || !task.actor.parent) return;
+  const Exit& exit = message.as<Exit>();
+  if (exit.from == task.actor.parent)
+    throw ActorExit(std::make_shared<const ExitReason>(exit.reason));
+}
+
+void handle(ServerTask& task, Message& message) {
+  void* state = task.server_ops->state(task);
+  if (MessageAccess::kind(message) == MessageKind::request) {
+    auto& request = static_cast<Request&>(message);
+    if (is_for(request, task)) {
+      task.current = &request;
+      request.ops->invoke(state, request);
+      task.current = nullptr;
+      return;
+    }
+  } else if (MessageAccess::kind(message) == MessageKind::signal) {
+    stop_with_parent(task, message);
+  }
+  if (!task.server_ops->handle_other(state, message)) {
+    log_line(describe_actor(task) + " dropped a message of type " + message.type_name() +
+             ": it has no handler for it");
+  }
+}
+
+void after_handler(ServerTask& task) {
+  if (task.interrupts) [[unlikely]]
+    end_detached_timeouts(task);
+  if (task.actor.extras && !task.actor.extras->orphaned_replies.empty()) [[unlikely]] {
+    fail_orphaned_replies(task.actor, ExitReason("no_reply"));
+  }
+}
+
+// The mail that is there when the slice begins; what comes meanwhile waits for the next one.
+void handle_mail(ServerTask& task, MessagePointer& message) {
+  for (std::size_t left = std::min<std::size_t>(task.actor.mailbox.size(), Hub::largest_slice);
+       left > 0; --left) {
+    if ((task.attention & attention::throws) != 0) [[unlikely]]
+      throw_pending();
+    message = task.actor.mailbox.pop_front();
+    if (!message) return;  // a handler took it itself
+    handle(task, *message);
+    message.reset();
+    after_handler(task);
+  }
+  if ((task.attention & attention::throws) != 0) [[unlikely]]
+    throw_pending();
+}
+
+// Not on a kill, and not on an exit signal that was not trapped: as OTP.
+void terminate(ServerTask& task, ExitReason& reason) noexcept {
+  if (!task.has_state || !task.server_ops->terminate || task.actor.is_exiting()) return;
+  try {
+    task.server_ops->terminate(task.server_ops->state(task), reason);
+  } catch (...) {
+    reason = reason_of_current_exception();
+  }
+}
+
+void end_server(ServerTask& task, const ExitReason& reason, MessagePointer message) noexcept {
+  ReplyHandle starter;
+  if (task.start) starter = std::exchange(task.start->starter, {});
+  task.current = nullptr;
+  {
+    const EndingScope ending(task, reason);
+    message.reset();
+    task.start.reset();
+    if (std::exchange(task.has_state, false))
+      task.server_ops->destroy_state(task.server_ops->state(task));
+  }
+  if (starter && task.actor.extras) {
+    // The starter hears of it by StartError, not by an exit signal.
+    const Pid self = task.actor.pid();
+    if (task.actor.extras->links.erase(task.actor.parent)) {
+      send_signal(
+          {SignalKind::unlink, self, task.actor.parent, new_reference(ActorHub::of(*task.hub))});
+    }
+  }
+  end_actor(task.actor, reason);
+  fail_reply(starter, reason);
+}
+
+}  // namespace
+
+void run_server(Task& raw) {
+  auto& task = static_cast<ServerTask&>(raw);
+  MessagePointer message;
+  std::optional<ExitReason> reason;
+  try {
+    if (task.start) [[unlikely]]
+      construct(task);
+    handle_mail(task, message);
+  } catch (...) {
+    reason = reason_of_current_exception();
+  }
+  if (!reason) [[likely]] {
+    task.state = TaskState::idle;
+    if (!task.actor.mailbox.empty()) task.hub->activate(task);
+    return;
+  }
+  terminate(task, *reason);
+  end_server(task, *reason, std::move(message));
+}
+
+void abandoned_server(Task& raw) noexcept {
+  auto& task = static_cast<ServerTask&>(raw);
+  const ActorExtras* extras = task.actor.extras;
+  const ExitReason reason = extras && extras->exit_reason ? *extras->exit_reason : Reason::killed;
+  // Its frames stay as they are, so the caller of the running handler is answered here; the state
+  // is not touched.
+  if (task.current) fail_reply(task.current->reply, reason);
+  end_actor(task.actor, reason);
+}
+
+// ---- start ----
+
+Pid start_server(ServerTask& task, const SpawnOptions* options, bool is_linked) {
+  Task& starter = enter_blocking_call();
+  ReplyCellOf<void> cell;
+  ReplySlot slot(cell, starter);
+  task.start->starter = slot.handle();
+  Pid pid;
+  try {
+    pid = start_actor(task, {.options = options, .link = is_linked});
+  } catch (const BadName&) {
+    throw StartError(ExitReason("already_started", whereis(options->name).value_or(Pid{})));
+  }
+  wait_for_reply(slot, cell, pid, no_deadline);
+  if (cell.state == ReplyState::failed) throw StartError(std::move(*cell.failure));
+  return pid;
+}
+
+// ---- calls ----
+
+std::int64_t call_deadline(Wait wait) {
+  const std::int64_t inherited = inherited_deadline();
+  return wait.is_forever() ? inherited : std::min(wait.to_deadline(), inherited);
+}
+
+namespace {
+
+// A chain of calls on this hub that would wait for the caller in the end; empty if there is none.
+std::string cycle_through(const Task& caller, Pid target) {
+  ActorHub& hub = ActorHub::of(*caller.hub);
+  const std::uint64_t self = caller.extension ? actor_of(const_cast<Task&>(caller)).number : 0;
+  if (self == 0) return {};
+  std::string chain;
+  std::uint64_t number = target.number;
+  for (int length = 0; length < 10'000; ++length) {
+    const Actor* actor = hub.pids.find(number);
+    if (!actor || actor->task->state != TaskState::parked) return {};
+    const ParkFrame& park = *actor->task->park;
+    if (park.waits_for.kind != WaitsFor::Kind::actor) return {};
+    chain += (chain.empty() ? "" : " -> ") + actor->pid().to_string();
+    number = park.waits_for.id;
+    if (number == self) return chain;
+  }
+  return {};
+}
+
+}  // namespace
+
+std::optional<ExitReason> refuse_call(const Task& caller, Pid target) {
+  if (!target) return Reason::noproc;
+  if (target.hub != caller.hub->id()) return std::nullopt;
+  const Actor* actor = ActorHub::of(*caller.hub).pids.find(target.number);
+  if (!actor) return std::nullopt;  // dead, or on its way: sending tells
+  if (actor->task == &caller) return ExitReason("calling_self");
+  if (actor->task->state != TaskState::parked ||
+      actor->task->park->waits_for.kind != WaitsFor::Kind::actor) [[likely]] {
+    return std::nullopt;
+  }
+  const std::string chain = cycle_through(caller, target);
+  if (chain.empty()) return std::nullopt;
+  const std::string self = actor_of(const_cast<Task&>(caller)).pid().to_string();
+  return ExitReason("deadlock", self + " -> " + chain + " -> " + self);
+}
+
+bool wait_for_reply(ReplySlot& slot, ReplyCell& cell, Pid target, std::int64_t deadline) {
+  Hub& hub = *cell.task->hub;
+  while (cell.state == ReplyState::waiting) {
+    slot.rearm();
+    const ParkResult result = hub.park("call", deadline, {WaitsFor::Kind::actor, target.number});
+    // A reply that came in the same round beats the deadline.
+    if (cell.state != ReplyState::waiting) return true;
+    if (result == ParkResult::expired) return false;
+    if (result == ParkResult::interrupted) throw_pending();
+  }
+  return true;
+}
+
+ExitReason reason_of_placed(Placed placed) {
+  return placed == Placed::full ? ExitReason("mailbox_full") : Reason::noproc;
+}
+
+Pid wait_for_name(const std::string& name, std::int64_t deadline) {
+  NameWaiters& waiters = name_waiters();
+  Task& self = *Hub::current().current_task();
+  for (;;) {
+    std::unique_lock lock(waiters.mutex);
+    WaitNode node(self);
+    waiters.queue.push_back(node);
+    lock.unlock();
+    std::optional<Pid> pid = whereis(name);
+    ParkResult result = ParkResult::woken;
+    if (!pid) result = park("call.waiting_for_name", deadline);
+    lock.lock();
+    node.unlink();
+    lock.unlock();
+    if (pid) return *pid;
+    if (result == ParkResult::interrupted) throw_pending();
+    if (result == ParkResult::expired) return whereis(name).value_or(Pid{});
+  }
+}
+
+}  // namespace detail
+
+bool request_cancelled() {
+  const detail::Actor& actor = detail::current_actor();
+  if (!actor.is_server) return false;
+  const detail::Request* request = static_cast<const detail::ServerTask&>(*actor.task).current;
+  if (!request || !request->reply) return false;
+  Hub& hub = *actor.task->hub;
+  return hub.now() >= request->deadline || !detail::is_reply_awaited(hub, request->reply);
+}
+
+}  // namespace greenroom

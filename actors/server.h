@@ -1,0 +1,366 @@
+// Servers: gen_server as a plain struct with handle(Request) overloads.
+//
+// A server runs without a stack of its own between two messages. Its constructor runs in the actor
+// and may block; so may its handlers, and then the next message waits.
+#pragma once
+
+#include <memory>
+#include <new>
+#include <optional>
+#include <stdexcept>
+#include <string>
+#include <string_view>
+#include <tuple>
+#include <type_traits>
+#include <utility>
+
+#include "greenroom/actors/call_error.h"
+#include "greenroom/actors/outcome.h"
+#include "greenroom/actors/registry.h"
+#include "greenroom/actors/request.h"
+#include "greenroom/actors/signals.h"
+#include "greenroom/actors/spawn.h"
+#include "greenroom/io/active_mode.h"
+#include "greenroom/scheduler/park.h"
+#include "greenroom/scheduler/timeout.h"
+
+namespace greenroom {
+
+// This incarnation of a server. A plain value.
+template <class S>
+class ServerRef {
+ public:
+  ServerRef() = default;
+  explicit ServerRef(Pid pid) : pid_(pid) {}
+  Pid pid() const { return pid_; }
+  friend bool operator==(const ServerRef&, const ServerRef&) = default;
+
+ private:
+  Pid pid_;
+};
+
+// Whoever has the name at the moment of each use: survives restarts.
+template <class S>
+class ServerName {
+ public:
+  explicit ServerName(std::string_view name) : name_(name) {}
+  const std::string& name() const { return name_; }
+  std::optional<ServerRef<S>> find() const {
+    const std::optional<Pid> pid = whereis(name_);
+    if (!pid) return std::nullopt;
+    return ServerRef<S>(*pid);
+  }
+  // A call through this waits for the name, up to the call's deadline.
+  ServerName waiting() const {
+    ServerName copy = *this;
+    copy.is_waiting_ = true;
+    return copy;
+  }
+  bool is_waiting() const { return is_waiting_; }
+
+ private:
+  std::string name_;
+  bool is_waiting_ = false;
+};
+
+// A server's constructor did not come to its end. reason() tells why; "already_started" carries the
+// Pid that has the name.
+struct StartError : std::runtime_error {
+  explicit StartError(ExitReason why)
+      : std::runtime_error("start failed: " + why.to_string()), reason_(std::move(why)) {}
+  const ExitReason& reason() const { return reason_; }
+
+ private:
+  ExitReason reason_;
+};
+
+namespace detail {
+
+struct ServerTask;
+
+// How the run loop reaches a server's type.
+struct ServerOps {
+  const std::type_info* type;
+  void* (*state)(ServerTask&);  // where it is, or is to be
+  void (*destroy_state)(void* state) noexcept;
+  bool (*handle_other)(void* state,
+                       Message&);  // a message that is no request; false: there is no handler
+  void (*terminate)(void* state, const ExitReason&);  // null: none declared
+  bool trap_exits;
+};
+
+// What the constructor needs, until it is done.
+struct ServerStart {
+  virtual ~ServerStart() = default;
+  virtual void construct(void* place) = 0;
+  ReplyHandle starter;
+};
+
+struct ServerTask : ActorTask {
+  ServerTask(const TaskOps& task_ops, const ServerOps& ops)
+      : ActorTask(task_ops), server_ops(&ops) {
+    actor.is_server = true;
+    actor.traps_exits = ops.trap_exits;
+  }
+  const ServerOps* server_ops;
+  Request* current = nullptr;          // the request whose handler runs
+  std::unique_ptr<ServerStart> start;  // until the constructor is done
+  bool has_state = false;
+};
+
+void run_server(Task& task);
+void abandoned_server(Task& task) noexcept;
+
+template <class S>
+concept TrapsExits = requires {
+  requires bool(S::trap_exits);
+};
+template <class S>
+concept HasTerminate = requires(S& server, const ExitReason& reason) {
+  server.terminate(reason);
+};
+template <class S>
+concept HandlesAny = requires(S& server, void (S::*f)(Message&)) {
+  f = &S::handle;
+};
+// The server has an overload for exactly M, not one that M converts to.
+template <class S, class M>
+concept HandlesExactly = requires(void (S::*f)(const M&)) {
+  f = &S::handle;
+}
+|| requires(void (S::*f)(M)) { f = &S::handle; }
+|| requires(void (S::*f)(M&&)) { f = &S::handle; }
+|| requires(void (S::*f)(M&)) { f = &S::handle; };
+
+template <class M, class S>
+bool try_handle(S& server, Message& message) {
+  if constexpr (HandlesExactly<S, M>) {
+    if (message.is<M>()) {
+      if constexpr (HandlesByValue<S, M>) {
+        server.handle(std::move(message.as<M>()));
+      } else {
+        server.handle(message.as<M>());
+      }
+      return true;
+    }
+  }
+  return false;
+}
+
+template <class S>
+bool handle_other(void* state, Message& message) {
+  S& server = *static_cast<S*>(state);
+  if (try_handle<Down>(server, message) || try_handle<Exit>(server, message) ||
+      try_handle<tcp::Line>(server, message) || try_handle<tcp::Closed>(server, message)) {
+    return true;
+  }
+  if constexpr (HandlesAny<S>) {
+    server.handle(message);
+    return true;
+  } else {
+    return false;
+  }
+}
+
+template <class S>
+struct ServerTaskOf final : ServerTask {
+  explicit ServerTaskOf(std::unique_ptr<ServerStart> how) : ServerTask(task_ops, ops_of_type) {
+    start = std::move(how);
+  }
+
+  static void destroy(Task& task) noexcept {
+    auto* self = static_cast<ServerTaskOf*>(&task);
+    self->~ServerTaskOf();
+    release_block(self, sizeof(ServerTaskOf));
+  }
+  static void* state(ServerTask& task) { return static_cast<ServerTaskOf&>(task).storage; }
+  static void destroy_state(void* state) noexcept { static_cast<S*>(state)->~S(); }
+  static void terminate(void* state, const ExitReason& reason) {
+    if constexpr (HasTerminate<S>) static_cast<S*>(state)->terminate(reason);
+  }
+
+  static constexpr TaskOps task_ops{&run_server,     &destroy,    &abandoned_server,
+                                    &describe_actor, &stop_actor, &typeid(S)};
+  static constexpr ServerOps ops_of_type{&typeid(S),
+                                         &state,
+                                         &destroy_state,
+                                         &handle_other<S>,
+                                         HasTerminate<S> ? &terminate : nullptr,
+                                         TrapsExits<S>};
+
+  alignas(S) std::byte storage[sizeof(S)];
+};
+
+template <class S, class... A>
+struct ServerStartOf final : ServerStart {
+  explicit ServerStartOf(A... a) : arguments(std::move(a)...) {}
+  void construct(void* place) override {
+    std::apply([place](A&... a) { new (place) S(std::move(a)...); }, arguments);
+  }
+  std::tuple<A...> arguments;
+};
+
+template <class S>
+ServerTask& make_server(std::unique_ptr<ServerStart> start) {
+  static_assert(alignof(S) <= 16,
+                "a server's state is aligned to 16 bytes at most: put a std::unique_ptr into it");
+  void* block = allocate_block(sizeof(ServerTaskOf<S>));
+  return *new (block) ServerTaskOf<S>(std::move(start));
+}
+
+template <class S, class... A>
+std::unique_ptr<ServerStart> make_server_start(A... a) {
+  static_assert(
+      std::is_constructible_v<S, A...> || requires(A... b) { S{std::move(b)...}; },
+      "start<S>(a...): S cannot be constructed from a...");
+  return std::make_unique<ServerStartOf<S, A...>>(std::move(a)...);
+}
+
+// **Blocks.** until the constructor is done; throws StartError.
+Pid start_server(ServerTask& task, const SpawnOptions* options, bool is_linked);
+
+// Waits until somebody has the name; nobody if the deadline came first.
+Pid wait_for_name(const std::string& name, std::int64_t deadline);
+
+template <class S>
+Pid resolve(const ServerRef<S>& ref, std::int64_t) {
+  return ref.pid();
+}
+template <class S>
+Pid resolve(const ServerName<S>& name, std::int64_t deadline) {
+  if (name.is_waiting() && deadline != 0) return wait_for_name(name.name(), deadline);
+  return whereis(name.name()).value_or(Pid{});
+}
+
+template <class To>
+struct ServerOfAddress;
+template <class S>
+struct ServerOfAddress<ServerRef<S>> {
+  using type = S;
+};
+template <class S>
+struct ServerOfAddress<ServerName<S>> {
+  using type = S;
+};
+template <class To>
+using ServerOf = typename ServerOfAddress<To>::type;
+
+// A call that does not park: why it has failed already, or nothing.
+std::optional<ExitReason> refuse_call(const Task& caller, Pid target);
+// Parks until the cell is answered or the deadline comes; false: it came.
+bool wait_for_reply(ReplySlot& slot, ReplyCell& cell, Pid target, std::int64_t deadline);
+ExitReason reason_of_placed(Placed placed);
+std::int64_t call_deadline(Wait wait);
+
+template <class S, class M>
+Outcome<ReplyOf<S, M>> call_from_foreign_thread(Pid target, M message, Wait wait);
+
+}  // namespace detail
+
+// A new server S(a...). **Blocks.** until its constructor, which runs in the actor, is done; throws
+// StartError with the reason if it is not. As gen_server:start. With SpawnOptions first:
+// "already_started" if the name is taken.
+template <class S, class... A>
+ServerRef<S> start(A... a) {
+  return ServerRef<S>(detail::start_server(
+      detail::make_server<S>(detail::make_server_start<S>(std::move(a)...)), nullptr, false));
+}
+template <class S, class... A>
+ServerRef<S> start(SpawnOptions options, A... a) {
+  return ServerRef<S>(detail::start_server(
+      detail::make_server<S>(detail::make_server_start<S>(std::move(a)...)), &options, false));
+}
+// The same, linked to the caller. One whose constructor fails sends no exit signal: StartError
+// tells. As gen_server:start_link.
+template <class S, class... A>
+ServerRef<S> start_link(A... a) {
+  return ServerRef<S>(detail::start_server(
+      detail::make_server<S>(detail::make_server_start<S>(std::move(a)...)), nullptr, true));
+}
+template <class S, class... A>
+ServerRef<S> start_link(SpawnOptions options, A... a) {
+  return ServerRef<S>(detail::start_server(
+      detail::make_server<S>(detail::make_server_start<S>(std::move(a)...)), &options, true));
+}
+
+// **Blocks.** What S::handle(M) returns (or its ReplyTo is given), or why not: the server's exit
+// reason, noproc, timeout, "mailbox_full", "no_reply", "calling_self", deadlock. The server goes on
+// with a request whose call has timed out; it can ask request_cancelled(). A thread without a hub
+// may call, too: it waits on a futex. As gen_server:call.
+template <class To, class M>
+auto try_call(const To& to, M message, Wait wait = std::chrono::seconds(5))
+    -> Outcome<detail::ReplyOf<detail::ServerOf<To>, detail::Stored<M>>> {
+  using S = detail::ServerOf<To>;
+  using Value = detail::Stored<M>;
+  using R = detail::ReplyOf<S, Value>;
+  if (!Hub::current_if_any()) [[unlikely]] {
+    return detail::call_from_foreign_thread<S, Value>(detail::resolve(to, 0),
+                                                      Value(std::move(message)), wait);
+  }
+  detail::Task& caller = detail::enter_blocking_call();
+  const std::int64_t deadline = detail::call_deadline(wait);
+  const Pid target = detail::resolve(to, deadline);
+  if (auto refused = detail::refuse_call(caller, target)) return std::move(*refused);
+  detail::ReplyCellOf<R> cell;
+  detail::ReplySlot slot(cell, caller);
+  const detail::Placed placed = detail::send_message(
+      target, detail::make_request<S, Value>(Value(std::move(message)), slot.handle(), deadline));
+  if (placed != detail::Placed::yes) return detail::reason_of_placed(placed);
+  if (!detail::wait_for_reply(slot, cell, target, deadline)) return Reason::timeout;
+  if (cell.state == detail::ReplyState::failed) return std::move(*cell.failure);
+  if constexpr (std::is_void_v<R>) {
+    return {};
+  } else {
+    return std::move(*cell.value);
+  }
+}
+
+// The same; throws CallError instead of returning a reason.
+template <class To, class M>
+auto call(const To& to, M message, Wait wait = std::chrono::seconds(5))
+    -> detail::ReplyOf<detail::ServerOf<To>, detail::Stored<M>> {
+  auto outcome = try_call(to, std::move(message), wait);
+  if (!outcome) throw CallError(outcome.reason());
+  if constexpr (!std::is_void_v<detail::ReplyOf<detail::ServerOf<To>, detail::Stored<M>>>)
+    return *std::move(outcome);
+}
+
+// A request without a reply. Never fails, never parks; to nobody it is dropped. Any thread. As
+// gen_server:cast.
+template <class To, class M>
+void cast(const To& to, M message) {
+  using S = detail::ServerOf<To>;
+  using Value = detail::Stored<M>;
+  detail::send_message(
+      detail::resolve(to, 0),
+      detail::make_request<S, Value>(Value(std::move(message)), {}, detail::no_deadline));
+}
+
+// In a handler: whoever called has left, or its deadline has passed. False for a cast.
+bool request_cancelled();
+
+}  // namespace greenroom
+
+#include "greenroom/actors/foreign_cell.h"
+
+namespace greenroom::detail {
+
+template <class S, class M>
+Outcome<ReplyOf<S, M>> call_from_foreign_thread(Pid target, M message, Wait wait) {
+  using R = ReplyOf<S, M>;
+  const std::int64_t deadline = wait.to_deadline();
+  auto cell = std::make_shared<ForeignCell>();
+  const Placed placed = send_message(
+      target, make_request<S, M>(std::move(message), ForeignCell::handle_for(cell), deadline));
+  if (placed != Placed::yes) return reason_of_placed(placed);
+  if (!cell->wait(deadline)) return Reason::timeout;
+  const std::lock_guard lock(cell->mutex);
+  if (cell->failure) return *cell->failure;
+  if constexpr (std::is_void_v<R>) {
+    return {};
+  } else {
+    return std::move(static_cast<ForeignReplyOf<R>&>(*cell->value).value);
+  }
+}
+
+}  // namespace greenroom::detail

@@ -1,0 +1,211 @@
+#include "greenroom/actors/signals.h"
+
+#include <cassert>
+
+#include "greenroom/scheduler/interrupt.h"
+
+namespace greenroom::detail {
+
+namespace {
+
+void apply(Hub& hub, const Signal& signal);
+void answer_for_the_dead(const Signal& signal);
+
+struct SignalPost final : PostNode {
+  explicit SignalPost(const Signal& s) : signal(s) {}
+  Signal signal;
+};
+
+void destroy(SignalPost* post) {
+  post->~SignalPost();
+  release_block(post, sizeof(SignalPost));
+}
+
+void deliver_signal(Hub& hub, PostNode& node) {
+  auto* post = static_cast<SignalPost*>(&node);
+  if (ActorHub::of(hub).pids.wait_for_binding(post->signal.to.number, node)) return;
+  apply(hub, post->signal);
+  destroy(post);
+}
+
+void deliver_message(Hub& hub, PostNode& node) {
+  auto& message = static_cast<Message&>(node);
+  const std::uint64_t number = MessageAccess::target(message);
+  PidTable& pids = ActorHub::of(hub).pids;
+  if (Actor* actor = pids.find(number)) {
+    place_message(*actor, MessagePointer(&message));
+  } else if (!pids.wait_for_binding(number, node)) {
+    MessageAccess::destroy(message);
+  }
+}
+
+void put_signal_message(Actor& actor, MessagePointer message) {
+  MessageAccess::set_kind(*message, MessageKind::signal);
+  enqueue(actor, std::move(message));
+}
+
+// The decision table of erlang:exit/2 and of links.
+void receive_exit(Actor& actor, Pid from, const ExitReason& reason, bool is_link) {
+  if (actor.is_exiting()) return;
+  if (!is_link && reason == Reason::kill) return accept_exit(actor, Reason::killed);
+  if (actor.traps_exits) return put_signal_message(actor, make_message(Exit{from, reason}));
+  if (reason == Reason::normal) return;
+  accept_exit(actor, reason);
+}
+
+void receive_link_exit(Actor& actor, const Signal& signal) {
+  LinkState* link = actor.extra().links.find(signal.from);
+  if (!link || !link->is_active || link->unlinking != 0) return;  // of a link that is no more
+  actor.extra().links.erase(signal.from);
+  receive_exit(actor, signal.from, signal.reason, true);
+}
+
+void receive_unlinked(Actor& actor, const Signal& signal) {
+  LinkState* link = actor.extra().links.find(signal.from);
+  if (!link || link->unlinking != signal.id) return;
+  link->unlinking = 0;
+  if (!link->is_active) actor.extra().links.erase(signal.from);
+}
+
+void receive_unlink(Actor& actor, const Signal& signal) {
+  // With an unlink of our own under way the peer sent this one before it saw ours: it is about the
+  // old link.
+  LinkState* link = actor.extra().links.find(signal.from);
+  if (link && link->unlinking == 0) actor.extra().links.erase(signal.from);
+  send_signal({SignalKind::unlinked, signal.to, signal.from, signal.id});
+}
+
+void receive_link(Actor& actor, const Signal& signal) {
+  // With an unlink under way the peer linked before it saw that: its next look at us ends the link.
+  LinkState& link = actor.extra().links[signal.from];
+  if (link.unlinking == 0) link.is_active = true;
+}
+
+void apply(Hub& hub, const Signal& signal) {
+  Actor* actor = ActorHub::of(hub).pids.find(signal.to.number);
+  if (!actor) return answer_for_the_dead(signal);
+  switch (signal.kind) {
+    case SignalKind::exit:
+      return receive_exit(*actor, signal.from, signal.reason, false);
+    case SignalKind::link_exit:
+      return receive_link_exit(*actor, signal);
+    case SignalKind::link:
+      return receive_link(*actor, signal);
+    case SignalKind::unlink:
+      return receive_unlink(*actor, signal);
+    case SignalKind::unlinked:
+      return receive_unlinked(*actor, signal);
+    case SignalKind::monitor:
+      actor->extra().watchers[signal.id] = signal.from;
+      return;
+    case SignalKind::demonitor:
+      if (actor->extras) actor->extras->watchers.erase(signal.id);
+      return;
+    case SignalKind::down:
+      // One that was demonitored while the Down was under way gets none.
+      if (!actor->extras || !actor->extras->watching.erase(signal.id)) return;
+      if (actor->is_exiting()) return;
+      put_signal_message(
+          *actor, make_message(Down{MonitorRef(signal.id, signal.to), signal.from, signal.reason}));
+      return;
+  }
+}
+
+void answer_for_the_dead(const Signal& signal) {
+  switch (signal.kind) {
+    case SignalKind::link:
+      return send_signal({SignalKind::link_exit, signal.to, signal.from, 0, Reason::noproc});
+    case SignalKind::monitor:
+      return send_signal({SignalKind::down, signal.to, signal.from, signal.id, Reason::noproc});
+    case SignalKind::unlink:
+      return send_signal({SignalKind::unlinked, signal.to, signal.from, signal.id});
+    default:
+      return;
+  }
+}
+
+bool make_room(Actor& actor) {
+  const MessagePointer oldest = actor.mailbox.remove_first_if(
+      [](const Message& message) { return MessageAccess::kind(message) != MessageKind::signal; });
+  return oldest != nullptr;
+}
+
+}  // namespace
+
+void send_signal(const Signal& signal) {
+  Hub* hub = Hub::current_if_any();
+  if (signal.to.node != 0) return;
+  if (hub && signal.to.hub == hub->id()) {
+    PidTable& pids = ActorHub::of(*hub).pids;
+    if (pids.find(signal.to.number)) [[likely]]
+      return apply(*hub, signal);
+    // Dead, or leased to a spawn that has not arrived: then the signal waits for it.
+    auto* waiting = new (allocate_block(sizeof(SignalPost))) SignalPost(signal);
+    waiting->deliver = &deliver_signal;
+    if (pids.wait_for_binding(signal.to.number, *waiting)) return;
+    destroy(waiting);
+    return answer_for_the_dead(signal);
+  }
+  Port* port = Port::at(signal.to.hub);
+  if (!signal.to || !port) return answer_for_the_dead(signal);
+  auto* post = new (allocate_block(sizeof(SignalPost))) SignalPost(signal);
+  post->deliver = &deliver_signal;
+  if (port->push(*post)) return;
+  destroy(post);
+  answer_for_the_dead(signal);
+}
+
+Placed place_message(Actor& actor, MessagePointer message) noexcept {
+  if (actor.extras && actor.extras->limit.messages > 0 &&
+      actor.mailbox.user_size() >= actor.extras->limit.messages) [[unlikely]] {
+    ++actor.extras->dead_letters;
+    switch (actor.extras->limit.overflow) {
+      case Overflow::reject:
+      case Overflow::drop_newest:
+        return Placed::full;
+      case Overflow::drop_oldest:
+        if (!make_room(actor)) return Placed::full;
+        break;
+      case Overflow::exit:
+        accept_exit(actor, ExitReason("mailbox_overflow"));
+        return Placed::full;
+    }
+  }
+  enqueue(actor, std::move(message));
+  return Placed::yes;
+}
+
+Placed send_message(Pid to, MessagePointer message) noexcept {
+  Hub* hub = Hub::current_if_any();
+  if (hub && to.hub == hub->id() && to.node == 0) [[likely]] {
+    PidTable& pids = ActorHub::of(*hub).pids;
+    if (Actor* actor = pids.find(to.number)) [[likely]]
+      return place_message(*actor, std::move(message));
+    MessageAccess::target(*message) = to.number;
+    message->deliver = &deliver_message;
+    if (!pids.wait_for_binding(to.number, *message)) return Placed::dead;
+    static_cast<void>(message.release());
+    return Placed::yes;
+  }
+  if (!to || to.node != 0) return Placed::dead;
+  Port* port = Port::at(to.hub);
+  MessageAccess::target(*message) = to.number;
+  message->deliver = &deliver_message;
+  if (!port || !port->push(*message)) return Placed::dead;
+  static_cast<void>(message.release());
+  return Placed::yes;
+}
+
+void accept_exit(Actor& actor, const ExitReason& reason) {
+  if (actor.is_exiting()) return;
+  actor.extra().exit_reason = std::make_shared<const ExitReason>(reason);
+  Task& task = *actor.task;
+  task.attention |= attention::exiting;
+  if (task.state == TaskState::idle) {
+    task.hub->activate(task);
+  } else {
+    interrupt_park(task);
+  }
+}
+
+}  // namespace greenroom::detail

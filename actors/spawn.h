@@ -1,0 +1,138 @@
+// spawn and its kin: an actor that runs a function.
+#pragma once
+
+#include <functional>
+#include <optional>
+#include <tuple>
+#include <type_traits>
+#include <utility>
+
+#include "greenroom/actors/actor.h"
+#include "greenroom/actors/options.h"
+#include "greenroom/actors/pid.h"
+#include "greenroom/scheduler/block_pool.h"
+#include "greenroom/scheduler/interrupt.h"
+
+namespace greenroom {
+
+namespace detail {
+
+// Task and actor in one block.
+struct ActorTask : Task {
+  explicit ActorTask(const TaskOps& task_ops) : Task(task_ops), actor(*this) { extension = &actor; }
+  Actor actor;
+};
+
+void stop_actor(Task& task) noexcept;
+void abandoned_actor(Task& task) noexcept;
+
+// What a spawn is to do besides starting the actor.
+struct SpawnRequest {
+  const SpawnOptions* options = nullptr;  // null: all defaults
+  bool link = false;
+  MonitorRef* monitor = nullptr;
+};
+
+// Gives it a pid, links, monitors, names and places it, and starts it. Throws BadName if the name
+// is taken (the task is destroyed).
+Pid start_actor(ActorTask& task, const SpawnRequest& request);
+
+template <class F, class... A>
+struct ActorBody final : ActorTask {
+  ActorBody(F f, A... a) : ActorTask(ops), call(std::in_place, std::move(f), std::move(a)...) {}
+
+  static void run(Task& task) {
+    auto& self = static_cast<ActorBody&>(task);
+    std::optional<ExitReason> failure;
+    try {
+      throw_pending();  // told to exit before its first line: it never runs
+      std::apply([](F& f, A&... a) { std::invoke(std::move(f), std::move(a)...); }, *self.call);
+    } catch (...) {
+      failure = reason_of_current_exception();
+    }
+    self.finish(failure ? *failure : Reason::normal);
+  }
+
+  void finish(const ExitReason& reason) noexcept {
+    {
+      const EndingScope ending(*this, reason);
+      call.reset();
+    }
+    end_actor(actor, reason);
+  }
+
+  static void destroy(Task& task) noexcept {
+    auto* self = static_cast<ActorBody*>(&task);
+    self->~ActorBody();
+    release_block(self, sizeof(ActorBody));
+  }
+
+  static constexpr TaskOps ops{&run,        &destroy,  &abandoned_actor, &describe_actor,
+                               &stop_actor, &typeid(F)};
+
+  std::optional<std::tuple<F, A...>> call;
+};
+
+template <class F, class... A>
+ActorTask& make_actor(F f, A... a) {
+  static_assert(std::is_invocable_v<F, A...>, "spawn(f, a...): f must be callable with a...");
+  using Body = ActorBody<F, A...>;
+  void* block = allocate_block(sizeof(Body));
+  try {
+    return *new (block) Body(std::move(f), std::move(a)...);
+  } catch (...) {
+    release_block(block, sizeof(Body));
+    throw;
+  }
+}
+
+template <class T>
+inline constexpr bool is_spawn_options = std::is_same_v<std::remove_cvref_t<T>, SpawnOptions>;
+
+}  // namespace detail
+
+struct Monitored {
+  Pid pid;
+  MonitorRef ref;
+};
+
+// A new actor that runs f(a...), which were moved into it. It starts at the end of its hub's ready
+// queue, never at once. As erlang:spawn/1. With SpawnOptions first: BadName if the name is taken.
+template <class F, class... A>
+requires(!detail::is_spawn_options<F>) Pid spawn(F f, A... a) {
+  return detail::start_actor(detail::make_actor(std::move(f), std::move(a)...), {});
+}
+template <class F, class... A>
+Pid spawn(SpawnOptions options, F f, A... a) {
+  return detail::start_actor(detail::make_actor(std::move(f), std::move(a)...),
+                             {.options = &options});
+}
+
+// The same, linked to the caller before its first line. As erlang:spawn_link/1.
+template <class F, class... A>
+requires(!detail::is_spawn_options<F>) Pid spawn_link(F f, A... a) {
+  return detail::start_actor(detail::make_actor(std::move(f), std::move(a)...), {.link = true});
+}
+template <class F, class... A>
+Pid spawn_link(SpawnOptions options, F f, A... a) {
+  return detail::start_actor(detail::make_actor(std::move(f), std::move(a)...),
+                             {.options = &options, .link = true});
+}
+
+// The same, monitored by the caller before its first line. As erlang:spawn_monitor/1.
+template <class F, class... A>
+requires(!detail::is_spawn_options<F>) Monitored spawn_monitor(F f, A... a) {
+  Monitored result;
+  result.pid = detail::start_actor(detail::make_actor(std::move(f), std::move(a)...),
+                                   {.monitor = &result.ref});
+  return result;
+}
+template <class F, class... A>
+Monitored spawn_monitor(SpawnOptions options, F f, A... a) {
+  Monitored result;
+  result.pid = detail::start_actor(detail::make_actor(std::move(f), std::move(a)...),
+                                   {.options = &options, .monitor = &result.ref});
+  return result;
+}
+
+}  // namespace greenroom

@@ -1,0 +1,236 @@
+// The supervisor whose children are given: one_for_one, one_for_all, rest_for_one.
+
+#include <algorithm>
+
+#include "greenroom/actors/crash_report.h"
+#include "greenroom/actors/supervisor_core.h"
+#include "greenroom/actors/timers.h"
+
+namespace greenroom::detail {
+
+namespace {
+
+class StaticSupervisor final : public SupervisorCore {
+ public:
+  explicit StaticSupervisor(SupervisorOptions options)
+      : options_(std::move(options)), intensity_(options_.intensity, options_.period) {
+    for (ChildSpec& spec : options_.children) add(std::move(spec));
+    options_.children.clear();
+  }
+
+  void start_children() override;
+  void child_ended(const Exit& exit) override;
+  void try_again(const std::string& id) override;
+  Outcome<Pid> start(ChildSpec spec) override;
+  Outcome<void> terminate_child(const TerminateChild& request) override;
+  Outcome<void> delete_child(const std::string& id) override;
+  Outcome<Pid> restart_child(const std::string& id) override;
+  std::vector<ChildInfo> which() const override;
+  ChildCounts counts() const override;
+  void terminate_all() override { terminate_range(0, children_.size()); }
+
+ private:
+  using Children = std::vector<std::unique_ptr<ChildState>>;
+
+  ChildState& add(ChildSpec spec);
+  void erase(std::size_t position);
+  ChildState* find(std::string_view id);
+  Outcome<Pid> launch(ChildState& child);
+  void restart(ChildState& child);
+  void restart_now(ChildState& child);
+  void terminate_range(std::size_t first, std::size_t last);
+  void check_auto_shutdown(const ChildState& ended);
+
+  SupervisorOptions options_;
+  RestartIntensity intensity_;
+  Children children_;  // in start order
+  boost::unordered_flat_map<Pid, ChildState*, std::hash<Pid>> running_;
+  std::size_t made_up_ids_ = 0;
+};
+
+ChildState& StaticSupervisor::add(ChildSpec spec) {
+  auto child = std::make_unique<ChildState>();
+  child->id = spec.options.id.empty() ? "child_" + std::to_string(++made_up_ids_) : spec.options.id;
+  child->spec = std::move(spec);
+  child->position = children_.size();
+  children_.push_back(std::move(child));
+  return *children_.back();
+}
+
+void StaticSupervisor::erase(std::size_t position) {
+  children_.erase(children_.begin() + static_cast<std::ptrdiff_t>(position));
+  for (std::size_t i = position; i < children_.size(); ++i) children_[i]->position = i;
+}
+
+ChildState* StaticSupervisor::find(std::string_view id) {
+  const auto found = std::find_if(children_.begin(), children_.end(),
+                                  [&](const auto& child) { return child->id == id; });
+  return found == children_.end() ? nullptr : found->get();
+}
+
+Outcome<Pid> StaticSupervisor::launch(ChildState& child) {
+  Outcome<Pid> pid = start_one(child.spec);
+  if (!pid) return pid;
+  child.pid = *pid;
+  child.is_restarting = false;
+  running_[child.pid] = &child;
+  return pid;
+}
+
+void StaticSupervisor::start_children() {
+  for (std::size_t i = 0; i < children_.size(); ++i) {
+    ChildState& child = *children_[i];
+    const Outcome<Pid> pid = launch(child);
+    if (pid) continue;
+    log_line("child '" + child.id + "' did not start: " + pid.reason().to_string());
+    const ExitReason reason(
+        "shutdown", "failed to start child '" + child.id + "': " + pid.reason().to_string());
+    terminate_all();
+    stop(reason);
+  }
+}
+
+void StaticSupervisor::child_ended(const Exit& exit) {
+  const auto found = running_.find(exit.from);
+  if (found == running_.end()) return;  // no child of ours, or one that was ended on purpose
+  ChildState& child = *found->second;
+  running_.erase(found);
+  child.pid = Pid{};
+  if (wants_restart(child.spec, exit.reason)) return restart(child);
+  const ChildState ended = child;
+  if (child.spec.options.restart == Restart::temporary) erase(child.position);
+  check_auto_shutdown(ended);
+}
+
+void StaticSupervisor::check_auto_shutdown(const ChildState& ended) {
+  if (!ended.spec.options.significant) return;
+  const bool any_left = std::any_of(children_.begin(), children_.end(), [](const auto& child) {
+    return child->spec.options.significant && (child->pid || child->is_restarting);
+  });
+  if (options_.auto_shutdown == AutoShutdown::any_significant ||
+      (options_.auto_shutdown == AutoShutdown::all_significant && !any_left)) {
+    terminate_all();
+    stop(Reason::shutdown);
+  }
+}
+
+void StaticSupervisor::restart(ChildState& child) {
+  if (!intensity_.admit(now_nanoseconds())) {
+    child.is_restarting = false;
+    const std::string id = child.id;
+    if (child.spec.options.restart == Restart::temporary) erase(child.position);
+    give_up(*this, id);
+  }
+  const std::size_t recent = intensity_.recorded();
+  if (options_.backoff.initial.count() > 0 && recent > 1) {
+    std::chrono::nanoseconds pause = options_.backoff.initial;
+    for (std::size_t n = 2; n < recent && pause < options_.backoff.limit; ++n) pause *= 2;
+    pause = std::min(pause, options_.backoff.limit);
+    child.is_restarting = true;
+    child.is_paused = true;
+    send_after(pause, self(), TryAgain{child.id});
+    return;
+  }
+  restart_now(child);
+}
+
+void StaticSupervisor::restart_now(ChildState& child) {
+  const RestartPlan plan = restart_plan(options_.strategy, child.position, children_.size());
+  terminate_range(plan.first, plan.last);
+  for (std::size_t i = plan.last; i-- > plan.first;) {
+    // Temporary siblings that went down with the group are not started again.
+    if (children_[i]->spec.options.restart == Restart::temporary && children_[i].get() != &child)
+      erase(i);
+  }
+  const RestartPlan left = restart_plan(options_.strategy, child.position, children_.size());
+  for (std::size_t i = left.first; i < left.last; ++i) {
+    ChildState& next = *children_[i];
+    const Outcome<Pid> pid = launch(next);
+    if (pid) continue;
+    log_line("child '" + next.id + "' did not start again: " + pid.reason().to_string());
+    next.is_restarting = true;
+    send(self(), TryAgain{next.id});
+    return;
+  }
+}
+
+void StaticSupervisor::try_again(const std::string& id) {
+  ChildState* child = find(id);
+  if (!child || !child->is_restarting) return;
+  if (std::exchange(child->is_paused, false)) return restart_now(*child);
+  restart(*child);
+}
+
+void StaticSupervisor::terminate_range(std::size_t first, std::size_t last) {
+  for (std::size_t i = last; i-- > first;) {
+    ChildState& child = *children_[i];
+    child.is_restarting = child.is_paused = false;
+    if (!child.pid) continue;
+    running_.erase(child.pid);
+    terminate_one(child);
+  }
+}
+
+Outcome<Pid> StaticSupervisor::start(ChildSpec spec) {
+  if (const ChildState* existing = spec.options.id.empty() ? nullptr : find(spec.options.id)) {
+    return existing->pid ? ExitReason("already_started", existing->pid)
+                         : ExitReason("already_present");
+  }
+  ChildState& child = add(std::move(spec));
+  Outcome<Pid> pid = launch(child);
+  if (!pid) erase(child.position);
+  return pid;
+}
+
+Outcome<void> StaticSupervisor::terminate_child(const TerminateChild& request) {
+  const auto by_pid = running_.find(request.pid);
+  ChildState* child =
+      request.pid ? (by_pid == running_.end() ? nullptr : by_pid->second) : find(request.id);
+  if (!child) return ExitReason("not_found");
+  terminate_range(child->position, child->position + 1);
+  if (child->spec.options.restart == Restart::temporary) erase(child->position);
+  return {};
+}
+
+Outcome<void> StaticSupervisor::delete_child(const std::string& id) {
+  const ChildState* child = find(id);
+  if (!child) return ExitReason("not_found");
+  if (child->pid) return ExitReason("running");
+  if (child->is_restarting) return ExitReason("restarting");
+  erase(child->position);
+  return {};
+}
+
+Outcome<Pid> StaticSupervisor::restart_child(const std::string& id) {
+  ChildState* child = find(id);
+  if (!child) return ExitReason("not_found");
+  if (child->pid) return ExitReason("running");
+  if (child->is_restarting) return ExitReason("restarting");
+  return launch(*child);
+}
+
+std::vector<ChildInfo> StaticSupervisor::which() const {
+  std::vector<ChildInfo> all;
+  all.reserve(children_.size());
+  for (const auto& child : children_)
+    all.push_back({child->id, child->pid, child->is_restarting, child->spec.is_supervisor});
+  return all;
+}
+
+ChildCounts StaticSupervisor::counts() const {
+  ChildCounts counts;
+  for (const auto& child : children_) {
+    ++counts.specs;
+    ++(child->spec.is_supervisor ? counts.supervisors : counts.workers);
+    if (child->pid) ++counts.active;
+  }
+  return counts;
+}
+
+}  // namespace
+
+std::unique_ptr<SupervisorCore> make_static_supervisor(SupervisorOptions options) {
+  return std::make_unique<StaticSupervisor>(std::move(options));
+}
+
+}  // namespace greenroom::detail

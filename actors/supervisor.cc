@@ -1,0 +1,246 @@
+#include "greenroom/actors/supervisor.h"
+
+#include <algorithm>
+
+#include "greenroom/actors/crash_report.h"
+#include "greenroom/actors/info.h"
+#include "greenroom/actors/supervisor_core.h"
+#include "greenroom/mailbox/receive.h"
+
+namespace greenroom {
+
+namespace detail {
+
+// ---- one child ----
+
+Outcome<Pid> start_one(const ChildSpec& spec) {
+  try {
+    return spec.start(spec.options.id);
+  } catch (const StartError& error) {
+    return error.reason();
+  } catch (const BadName& error) {
+    return ExitReason("already_started", whereis(spec.options.id).value_or(Pid{}));
+  }
+}
+
+bool wants_restart(const ChildSpec& spec, const ExitReason& reason) {
+  switch (spec.options.restart) {
+    case Restart::permanent:
+      return true;
+    case Restart::transient:
+      return !reason.is_quiet();
+    case Restart::temporary:
+      return false;
+  }
+  return false;
+}
+
+namespace {
+
+constexpr std::chrono::seconds late_report_period(5);
+
+void forget_exit_of(Pid pid) {
+  unlink(pid);
+  current_actor().mailbox.remove_first_if(
+      [&](Message& message) { return message.is<Exit>() && message.as<Exit>().from == pid; });
+}
+
+// It was to be killed and has not ended: it does not come to a suspension point, or swallows its
+// exit.
+void report_late(const ChildState& child) {
+  log_line("child '" + child.id + "' " + child.pid.to_string() + " does not end; it runs at\n" +
+           current_stack(child.pid));
+}
+
+// Waits for the Down; nothing if the wait was over first.
+std::optional<ExitReason> wait_for_down(MonitorRef ref, Wait wait) {
+  return receive(when([&](const Down& down) { return down.ref == ref; },
+                      [](const Down& down) { return std::optional<ExitReason>(down.reason); }),
+                 after(wait, [] { return std::optional<ExitReason>(); }));
+}
+
+void report_shutdown_error(const ChildState& child, const ExitReason& reason) {
+  const bool is_expected =
+      reason == Reason::shutdown || reason == Reason::noproc ||
+      (reason.is_quiet() && child.spec.options.restart != Restart::permanent) ||
+      (reason == Reason::killed && child.spec.options.shutdown.is_brutal());
+  if (!is_expected)
+    log_line("child '" + child.id + "' " + child.pid.to_string() + " ended with " +
+             reason.to_string() + " at its shutdown");
+}
+
+void kill_and_wait(ChildState& child, MonitorRef ref, std::optional<ExitReason>& reason) {
+  exit(child.pid, Reason::kill);
+  while (!(reason = wait_for_down(ref, late_report_period))) report_late(child);
+}
+
+}  // namespace
+
+void terminate_one(ChildState& child) {
+  // Monitored, as the child may have unlinked itself.
+  const MonitorRef ref = monitor(child.pid);
+  std::optional<ExitReason> reason;
+  if (!child.spec.options.shutdown.is_brutal()) {
+    exit(child.pid, Reason::shutdown);
+    reason = wait_for_down(ref, child.spec.options.shutdown.wait());
+  }
+  if (!reason) kill_and_wait(child, ref, reason);
+  forget_exit_of(child.pid);
+  report_shutdown_error(child, *reason);
+  child.pid = Pid{};
+}
+
+void terminate_many(const std::vector<ChildState*>& children) {
+  std::vector<MonitorRef> refs;
+  std::int64_t longest = 0;
+  const std::int64_t now = now_nanoseconds();
+  for (const ChildState* child : children) {
+    refs.push_back(monitor(child->pid));
+    const Shutdown& shutdown = child->spec.options.shutdown;
+    exit(child->pid, shutdown.is_brutal() ? Reason::kill : Reason::shutdown);
+    if (!shutdown.is_brutal()) longest = std::max(longest, shutdown.wait().to_deadline() - now);
+  }
+  const std::int64_t deadline = add_saturated(now, longest);
+  for (std::size_t i = 0; i < children.size(); ++i) {
+    ChildState& child = *children[i];
+    const bool is_brutal = child.spec.options.shutdown.is_brutal();
+    std::optional<ExitReason> reason =
+        wait_for_down(refs[i], is_brutal || deadline == no_deadline
+                                   ? (is_brutal ? Wait(late_report_period) : Wait::forever())
+                                   : Wait(clock::time_point(clock::duration(deadline))));
+    if (!reason) kill_and_wait(child, refs[i], reason);
+    forget_exit_of(child.pid);
+    report_shutdown_error(child, *reason);
+    child.pid = Pid{};
+  }
+}
+
+void give_up(SupervisorCore& core, const std::string& id) {
+  log_line("supervisor " + self().to_string() + " has reached its restart intensity with child '" +
+           id + "' and shuts down");
+  core.terminate_all();
+  stop(Reason::shutdown);
+}
+
+void check_options(int intensity, std::chrono::nanoseconds period) {
+  if (intensity < 0) throw std::invalid_argument("supervisor: the intensity is negative");
+  if (period.count() <= 0) throw std::invalid_argument("supervisor: the period must be positive");
+}
+
+// ---- the server ----
+
+SupervisorServer::SupervisorServer(SupervisorOptions options)
+    : core(make_static_supervisor(std::move(options))) {
+  core->start_children();
+}
+
+SupervisorServer::SupervisorServer(DynamicOptions options)
+    : core(make_dynamic_supervisor(std::move(options))) {}
+
+void SupervisorServer::handle(Message& message) {
+  if (message.is<TryAgain>()) return core->try_again(message.as<TryAgain>().id);
+  if (message.is<Down>()) return;  // of a child that was ended meanwhile
+  log_line("supervisor " + self().to_string() + " dropped a message of type " +
+           message.type_name());
+}
+
+namespace {
+
+ServerRef<SupervisorServer> server_of(const Supervisor& supervisor) {
+  return ServerRef<SupervisorServer>(supervisor.pid());
+}
+
+template <class R>
+R value_or_throw(Outcome<R> outcome) {
+  if (!outcome) throw ChildError(outcome.reason());
+  if constexpr (!std::is_void_v<R>) return *std::move(outcome);
+}
+
+void check_children(const SupervisorOptions& options) {
+  std::vector<std::string> ids;
+  for (const ChildSpec& spec : options.children) {
+    if (!spec.options.id.empty()) ids.push_back(spec.options.id);
+    if (!spec.options.significant) continue;
+    if (options.auto_shutdown == AutoShutdown::never) {
+      throw std::invalid_argument("supervisor: child '" + spec.options.id +
+                                  "' is significant, but auto_shutdown is never");
+    }
+    if (spec.options.restart == Restart::permanent) {
+      throw std::invalid_argument("supervisor: child '" + spec.options.id +
+                                  "' is significant and permanent: it never ends for good");
+    }
+  }
+  std::sort(ids.begin(), ids.end());
+  const auto twice = std::adjacent_find(ids.begin(), ids.end());
+  if (twice != ids.end())
+    throw std::invalid_argument("supervisor: two children have the id '" + *twice + "'");
+}
+
+}  // namespace
+}  // namespace detail
+
+ChildSpec supervisor(SupervisorOptions options) {
+  detail::check_options(options.intensity, options.period);
+  detail::check_children(options);
+  ChildSpec spec;
+  spec.options = {.id = options.id, .shutdown = Shutdown::infinity()};
+  spec.is_supervisor = true;
+  spec.start = [options = std::move(options)](const std::string& id) {
+    return start_link<detail::SupervisorServer>(SpawnOptions{.name = id, .label = "supervisor"},
+                                                SupervisorOptions(options))
+        .pid();
+  };
+  return spec;
+}
+
+ChildSpec dynamic_supervisor(DynamicOptions options) {
+  detail::check_options(options.intensity, options.period);
+  ChildSpec spec;
+  spec.options = {.id = options.id, .shutdown = Shutdown::infinity()};
+  spec.is_supervisor = true;
+  spec.start = [options = std::move(options)](const std::string& id) {
+    return start_link<detail::SupervisorServer>(
+               SpawnOptions{.name = id, .label = "dynamic supervisor"}, DynamicOptions(options))
+        .pid();
+  };
+  return spec;
+}
+
+Pid start_supervisor(const ChildSpec& tree) { return tree.start(tree.options.id); }
+
+Pid Supervisor::pid() const { return pid_ ? pid_ : detail::pid_of_name(id_); }
+
+Pid start_child(const Supervisor& supervisor, ChildSpec spec) {
+  return detail::value_or_throw(
+      call(detail::server_of(supervisor), detail::StartChild{std::move(spec)}, Wait::forever()));
+}
+
+std::vector<ChildInfo> which_children(const Supervisor& supervisor) {
+  return call(detail::server_of(supervisor), detail::WhichChildren{}, Wait::forever());
+}
+
+ChildCounts count_children(const Supervisor& supervisor) {
+  return call(detail::server_of(supervisor), detail::CountChildren{}, Wait::forever());
+}
+
+void terminate_child(const Supervisor& supervisor, std::string_view id) {
+  detail::value_or_throw(call(detail::server_of(supervisor),
+                              detail::TerminateChild{std::string(id), {}}, Wait::forever()));
+}
+
+void terminate_child(const Supervisor& supervisor, Pid child) {
+  detail::value_or_throw(
+      call(detail::server_of(supervisor), detail::TerminateChild{{}, child}, Wait::forever()));
+}
+
+void delete_child(const Supervisor& supervisor, std::string_view id) {
+  detail::value_or_throw(
+      call(detail::server_of(supervisor), detail::DeleteChild{std::string(id)}, Wait::forever()));
+}
+
+Pid restart_child(const Supervisor& supervisor, std::string_view id) {
+  return detail::value_or_throw(
+      call(detail::server_of(supervisor), detail::RestartChild{std::string(id)}, Wait::forever()));
+}
+
+}  // namespace greenroom

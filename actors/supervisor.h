@@ -1,0 +1,214 @@
+// Supervisors: actors that start, watch, restart and end their children, as OTP's supervisor.
+//
+// A tree is data: supervisor(...) and child(...) make specifications, run() or start_supervisor()
+// starts them. Children start in order, each done before the next begins, and end in reverse.
+#pragma once
+
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <stdexcept>
+#include <string>
+#include <string_view>
+#include <tuple>
+#include <type_traits>
+#include <utility>
+#include <vector>
+
+#include "greenroom/actors/server.h"
+#include "greenroom/actors/spawn.h"
+
+namespace greenroom {
+
+enum class Strategy : std::uint8_t {
+  one_for_one,   // only the child that ended
+  one_for_all,   // all children
+  rest_for_one,  // the child that ended and those started after it
+};
+enum class Restart : std::uint8_t {
+  permanent,  // always
+  transient,  // unless it ended with normal or shutdown
+  temporary,  // never
+};
+enum class AutoShutdown : std::uint8_t { never, any_significant, all_significant };
+
+// How a child is ended: told to shut down and killed after a while, killed at once, or waited for.
+class Shutdown {
+ public:
+  static Shutdown after(std::chrono::nanoseconds time) { return Shutdown(Kind::after, time); }
+  static Shutdown brutal_kill() { return Shutdown(Kind::kill, {}); }
+  static Shutdown infinity() { return Shutdown(Kind::infinity, {}); }
+
+  bool is_brutal() const { return kind_ == Kind::kill; }
+  Wait wait() const { return kind_ == Kind::after ? Wait(time_) : Wait::forever(); }
+
+ private:
+  enum class Kind : std::uint8_t { after, kill, infinity };
+  Shutdown(Kind kind, std::chrono::nanoseconds time) : kind_(kind), time_(time) {}
+  Kind kind_;
+  std::chrono::nanoseconds time_;
+};
+
+struct ChildOptions {
+  std::string id = {};  // unique under its supervisor; default: made up
+  Restart restart = Restart::permanent;
+  Shutdown shutdown = Shutdown::after(std::chrono::seconds(5));
+  bool significant = false;  // see AutoShutdown; not with Restart::permanent
+};
+
+// A pause before a restart that follows another one closely; none by default, as OTP. The n-th
+// restart within the period waits initial * 2^(n-1), at most `limit`.
+struct Backoff {
+  std::chrono::nanoseconds initial = {};
+  std::chrono::nanoseconds limit = std::chrono::seconds(10);
+};
+
+struct ChildSpec {
+  ChildOptions options;
+  bool is_supervisor = false;
+  bool is_once = false;  // its arguments are moved out at the first start
+  std::function<Pid(const std::string& id)>
+      start;  // **Blocks.** in the supervisor: starts it, linked; throws StartError
+};
+
+struct SupervisorOptions {
+  std::string id = {};  // registered, if not empty
+  Strategy strategy = Strategy::one_for_one;
+  int intensity = 1;  // restarts within the period that are still borne
+  std::chrono::nanoseconds period = std::chrono::seconds(5);
+  AutoShutdown auto_shutdown = AutoShutdown::never;
+  Backoff backoff = {};
+  std::vector<ChildSpec> children = {};
+};
+
+struct DynamicOptions {
+  std::string id = {};
+  std::size_t max_children = 0;  // 0 = unbounded
+  int intensity = 1;
+  std::chrono::nanoseconds period = std::chrono::seconds(5);
+};
+
+// A supervisor as a child like any other: trees nest. Its shutdown is infinity. Throws
+// std::invalid_argument for duplicate ids, a significant child that is permanent or under
+// AutoShutdown::never, a negative intensity, or a period that is not positive.
+ChildSpec supervisor(SupervisorOptions options);
+// A supervisor whose children are started one by one with start_child, in any number.
+ChildSpec dynamic_supervisor(DynamicOptions options);
+
+// A server child, registered under its id if it has one; constructed from copies of the arguments
+// at every start.
+template <class S, class... A>
+ChildSpec child(ChildOptions options, A... arguments) {
+  ChildSpec spec;
+  spec.options = std::move(options);
+  spec.start = [arguments = std::tuple<A...>(std::move(arguments)...)](const std::string& id) {
+    return std::apply(
+        [&](const A&... a) { return start_link<S>(SpawnOptions{.name = id}, A(a)...).pid(); },
+        arguments);
+  };
+  return spec;
+}
+
+// An actor that runs f(arguments...) on copies, at every start.
+template <class F, class... A>
+requires std::is_invocable_v < std::decay_t<F>
+&, A... > ChildSpec child(ChildOptions options, F f, A... arguments) {
+  ChildSpec spec;
+  spec.options = std::move(options);
+  if constexpr ((std::is_copy_constructible_v<F> && ... && std::is_copy_constructible_v<A>)) {
+    spec.start =
+        [call = std::tuple<F, A...>(std::move(f), std::move(arguments)...)](const std::string& id) {
+          return std::apply(
+              [&](const F& g, const A&... a) {
+                return spawn_link(SpawnOptions{.label = id}, F(g), A(a)...);
+              },
+              call);
+        };
+  } else {
+    spec.is_once = true;
+    spec.options.restart = Restart::temporary;
+    auto call = std::make_shared<std::tuple<F, A...>>(std::move(f), std::move(arguments)...);
+    spec.start = [call](const std::string& id) {
+      return std::apply(
+          [&](F& g, A&... a) {
+            return spawn_link(SpawnOptions{.label = id}, std::move(g), std::move(a)...);
+          },
+          *call);
+    };
+  }
+  return spec;
+}
+
+// A request to a supervisor that it refused. reason(): "already_started" (with the Pid),
+// "already_present", "not_found", "running", "restarting", "max_children", "not_static", or why the
+// start failed.
+struct ChildError : std::runtime_error {
+  explicit ChildError(ExitReason why)
+      : std::runtime_error("supervisor: " + why.to_string()), reason_(std::move(why)) {}
+  const ExitReason& reason() const { return reason_; }
+
+ private:
+  ExitReason reason_;
+};
+
+// Names a supervisor: by pid, or by the id it is registered under.
+class Supervisor {
+ public:
+  Supervisor(Pid pid) : pid_(pid) {}
+  Supervisor(std::string_view id) : id_(id) {}
+  Supervisor(const char* id) : id_(id) {}
+  Supervisor(const std::string& id) : id_(id) {}
+  // Throws NoSuchName.
+  Pid pid() const;
+
+ private:
+  Pid pid_;
+  std::string id_;
+};
+
+struct ChildInfo {
+  std::string id;
+  Pid pid;  // nobody: not running
+  bool is_restarting = false;
+  bool is_supervisor = false;
+};
+
+struct ChildCounts {
+  std::size_t specs = 0;
+  std::size_t active = 0;
+  std::size_t supervisors = 0;
+  std::size_t workers = 0;
+};
+
+// All of these **Block.** until the supervisor has answered, however long, and throw ChildError, or
+// CallError if it is not there. A child that asks its own supervisor in its constructor waits for
+// itself.
+Pid start_child(const Supervisor& supervisor, ChildSpec spec);
+std::vector<ChildInfo> which_children(const Supervisor& supervisor);
+ChildCounts count_children(const Supervisor& supervisor);
+// Ends it; it is not restarted. Under a static supervisor the specification stays.
+void terminate_child(const Supervisor& supervisor, std::string_view id);
+void terminate_child(const Supervisor& supervisor, Pid child);
+void delete_child(const Supervisor& supervisor, std::string_view id);
+Pid restart_child(const Supervisor& supervisor, std::string_view id);
+
+// A new child running f(arguments...). Copyable ones are kept for restarts; a move-only argument (a
+// Stream, say) is moved in, and the child is temporary.
+template <class F, class... A>
+requires std::is_invocable_v < std::decay_t<F>
+&, A... > Pid start_child(const Supervisor& supervisor, ChildOptions options, F f, A... arguments) {
+  return start_child(supervisor, child(std::move(options), std::move(f), std::move(arguments)...));
+}
+// A new server child S(arguments...).
+template <class S, class... A>
+Pid start_child(const Supervisor& supervisor, ChildOptions options, A... arguments) {
+  return start_child(supervisor, child<S>(std::move(options), std::move(arguments)...));
+}
+
+// Starts a tree, linked to the caller. **Blocks.** until all its children are up; throws
+// StartError.
+Pid start_supervisor(const ChildSpec& tree);
+
+}  // namespace greenroom

@@ -1,0 +1,32 @@
+// A hub's message timers, by the number in their TimerRef.
+#pragma once
+
+#include <boost/unordered/unordered_flat_map.hpp>
+#include <cstdint>
+#include <memory>
+
+#include "greenroom/actors/timers.h"
+#include "greenroom/scheduler/hub.h"
+#include "greenroom/scheduler/timer_wheel.h"
+
+namespace greenroom::detail {
+
+struct MessageTimers;
+
+struct MessageTimer final : TimerNode {
+  MessageTimers* owner = nullptr;
+  std::uint64_t id = 0;
+  Pid to;
+  std::int64_t interval = 0;  // 0: once
+  TimedMessage make;
+};
+
+struct MessageTimers {
+  explicit MessageTimers(Hub& owner) : hub(owner) {}
+  ~MessageTimers();
+  Hub& hub;
+  std::uint64_t last_id = 0;
+  boost::unordered_flat_map<std::uint64_t, std::unique_ptr<MessageTimer>> by_id;
+};
+
+}  // namespace greenroom::detail

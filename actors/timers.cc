@@ -1,0 +1,84 @@
+#include "greenroom/actors/timers.h"
+
+#include <algorithm>
+#include <stdexcept>
+
+#include "greenroom/actors/actor.h"
+#include "greenroom/actors/placement.h"
+#include "greenroom/actors/timer_table.h"
+
+namespace greenroom {
+
+namespace detail {
+
+namespace {
+
+constexpr unsigned hub_shift = 48;
+
+MessageTimers& timers_of(Hub& hub) {
+  ActorHub& actors = ActorHub::of(hub);
+  if (!actors.timers) actors.timers = std::make_unique<MessageTimers>(hub);
+  return *actors.timers;
+}
+
+// The target has ended, as far as this hub knows: then nothing is sent any more.
+bool is_gone(Hub& hub, Pid to) {
+  return !to || (to.hub == hub.id() && !ActorHub::of(hub).pids.find(to.number));
+}
+
+void fire(TimerNode& node) noexcept {
+  auto& timer = static_cast<MessageTimer&>(node);
+  MessageTimers& timers = *timer.owner;
+  const bool is_last = timer.interval == 0 || is_gone(timers.hub, timer.to);
+  if (!is_gone(timers.hub, timer.to)) send_message(timer.to, timer.make());
+  if (is_last) {
+    timers.by_id.erase(timer.id);
+    return;
+  }
+  timers.hub.timers().arm(timer, add_saturated(timer.deadline, timer.interval));
+}
+
+}  // namespace
+
+MessageTimers::~MessageTimers() {
+  for (const auto& [id, timer] : by_id) hub.timers().cancel(*timer);
+}
+
+TimerRef start_message_timer(std::chrono::nanoseconds delay, std::chrono::nanoseconds interval,
+                             Pid to, TimedMessage make) {
+  if (delay.count() < 0) throw std::invalid_argument("send_after: the delay is negative");
+  Hub& hub = Hub::current();
+  MessageTimers& timers = timers_of(hub);
+  auto timer = std::make_unique<MessageTimer>();
+  timer->fire = &fire;
+  timer->owner = &timers;
+  timer->id = (std::uint64_t{hub.id()} + 1) << hub_shift | ++timers.last_id;
+  timer->to = to;
+  timer->interval = interval.count();
+  timer->make = std::move(make);
+  MessageTimer& armed = *timer;
+  timers.by_id.emplace(armed.id, std::move(timer));
+  hub.timers().arm(armed, add_saturated(hub.now(), delay.count()));
+  return TimerRef(armed.id);
+}
+
+}  // namespace detail
+
+std::optional<std::chrono::nanoseconds> cancel_timer(TimerRef ref) {
+  if (ref.id() == 0) return std::nullopt;
+  const auto port = static_cast<std::uint32_t>((ref.id() >> detail::hub_shift) - 1);
+  Hub& here = Hub::current();
+  if (port != here.id()) {
+    detail::post_to_port(port, [ref](Hub&) { cancel_timer(ref); });
+    return std::nullopt;
+  }
+  detail::MessageTimers& timers = detail::timers_of(here);
+  const auto found = timers.by_id.find(ref.id());
+  if (found == timers.by_id.end()) return std::nullopt;
+  const auto left = std::max<std::int64_t>(found->second->deadline - here.now(), 0);
+  here.timers().cancel(*found->second);
+  timers.by_id.erase(found);
+  return std::chrono::nanoseconds(left);
+}
+
+}  // namespace greenroom

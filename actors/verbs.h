@@ -1,0 +1,94 @@
+// What actors do to each other: send, link, monitor, exit, names.
+// Unless a line says otherwise none of these parks, none throws because of the other actor, and a
+// greenlet that is no actor becomes one at its first.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <type_traits>
+#include <utility>
+#include <vector>
+
+#include "greenroom/actors/exit_reason.h"
+#include "greenroom/actors/options.h"
+#include "greenroom/actors/pid.h"
+#include "greenroom/actors/registry.h"
+#include "greenroom/actors/signals.h"
+#include "greenroom/mailbox/message.h"
+#include "greenroom/scheduler/time.h"
+
+namespace greenroom {
+
+// The current actor. Throws std::logic_error in hub work.
+Pid self();
+
+namespace detail {
+
+struct Task;
+
+template <class T>
+MessagePointer message_of(T&& message) {
+  using Value = Stored<T>;
+  static_assert(Sendable<Value>,
+                "send(): a message is a movable value. Not a pointer, a reference or a "
+                "string_view: what they point at may be gone, "
+                "or another hub's, when the message is read. Send the value, a std::unique_ptr or "
+                "a std::shared_ptr.");
+  return make_message<Value>(Value(std::forward<T>(message)));
+}
+
+Pid pid_of_name(std::string_view name);  // throws NoSuchName
+// A greenlet of this hub as an actor.
+Pid pid_of_greenlet(Task& task);
+
+}  // namespace detail
+
+// Appends the message to the actor's mailbox; a dead actor's is dropped. A string literal is sent
+// as a std::string. Any thread. As erlang:send/2.
+template <class T>
+void send(Pid to, T message) {
+  detail::send_message(to, detail::message_of(std::move(message)));
+}
+// Throws NoSuchName.
+template <class T>
+void send(std::string_view name, T message) {
+  detail::send_message(detail::pid_of_name(name), detail::message_of(std::move(message)));
+}
+
+// Ends the calling actor with the reason, after its destructors. As erlang:exit/1.
+[[noreturn]] void stop(ExitReason reason = Reason::normal);
+
+// An exit signal. `kill` cannot be trapped and arrives as `killed`; to oneself it acts at once
+// (this call throws). `normal` is dropped unless the target traps exits. As erlang:exit/2.
+void exit(Pid to, ExitReason reason);
+
+// The two share their fate from now on; a dead actor answers with an exit signal `noproc`. As
+// erlang:link/1 and unlink/1.
+void link(Pid peer);
+void unlink(Pid peer);
+
+// A Down tells when the actor ends, at once (`noproc`) if it is dead or nobody has the name. As
+// erlang:monitor/2.
+MonitorRef monitor(Pid target);
+MonitorRef monitor(std::string_view name);
+// No Down of that monitor is in the mailbox, or will ever be, after this; false if there had been
+// one. Throws std::logic_error for another actor's. As erlang:demonitor(Ref, [flush, info]).
+bool demonitor(MonitorRef ref);
+
+// Exit signals become Exit messages from now on (or not). Returns what it was. As
+// process_flag(trap_exit, On).
+bool trap_exits(bool on = true);
+
+// Throws BadName if the name is empty or taken or the actor is dead. An actor may have several
+// names. As erlang:register/2. **Blocks.** for an actor of another hub.
+void register_name(std::string_view name, Pid pid = self());
+// Throws BadName if nobody has it.
+void unregister_name(std::string_view name);
+
+// It has a life before it: not ended, and not told to exit. **Blocks.** for an actor of another
+// hub; everything sent before has then arrived. As erlang:is_process_alive/1.
+bool is_alive(Pid pid);
+
+}  // namespace greenroom

@@ -1,0 +1,111 @@
+// A mailbox: an actor's messages in the order in which they arrived, and where its receive is in
+// them.
+//
+// Belongs to one task; touched by its hub's thread only. Unbounded unless its owner checks a limit
+// before push(). Invariant: `scan_` points at the link that the receive in progress looks at next;
+// everything before it did not match.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+#include "greenroom/mailbox/message.h"
+#include "greenroom/scheduler/task.h"
+
+namespace greenroom {
+
+class Mailbox {
+ public:
+  Mailbox() = default;
+  ~Mailbox() { clear(); }
+  Mailbox(const Mailbox&) = delete;
+  Mailbox& operator=(const Mailbox&) = delete;
+
+  bool empty() const { return head_ == nullptr; }
+  std::size_t size() const { return size_; }
+  // Of these, how many count against a limit.
+  std::size_t user_size() const { return size_ - signals_; }
+
+  // Appends; never refuses. True, once, if the owner is parked in a receive that has seen
+  // everything before: wake it.
+  bool push(detail::MessagePointer message) noexcept {
+    Message* node = message.release();
+    if (MessageAccess::kind(*node) == detail::MessageKind::signal) ++signals_;
+    node->next = nullptr;
+    *tail_ = node;
+    tail_ = next_link(*node);
+    ++size_;
+    const bool was_receiving = is_receiving_;
+    is_receiving_ = 0;
+    return was_receiving;
+  }
+
+  detail::MessagePointer pop_front() noexcept { return head_ ? remove(&head_) : nullptr; }
+
+  // Removes the oldest message for which f(Message&) is true; null if there is none.
+  template <class F>
+  detail::MessagePointer remove_first_if(F&& f) {
+    for (Message** link = &head_; *link; link = next_link(**link)) {
+      if (f(**link)) return remove(link);
+    }
+    return nullptr;
+  }
+
+  template <class F>
+  void for_each(F&& f) const {
+    for (const Message* message = head_; message;
+         message = static_cast<const Message*>(message->next))
+      f(*message);
+  }
+
+  void clear() noexcept {
+    while (head_) pop_front();
+  }
+
+  // ---- for receive ----
+  void start_scan() noexcept { scan_ = &head_; }
+  Message* scanned() const noexcept { return *scan_; }
+  void skip() noexcept { scan_ = next_link(**scan_); }
+  detail::MessagePointer take_scanned() noexcept { return remove(scan_); }
+  void set_receiving(bool on) noexcept { is_receiving_ = on; }
+  bool is_receiving() const noexcept { return is_receiving_; }
+
+ private:
+  // Every node of a mailbox is a Message; the link is PostNode's.
+  static Message** next_link(Message& message) {
+    return reinterpret_cast<Message**>(&message.next);
+  }
+
+  detail::MessagePointer remove(Message** link) noexcept {
+    Message* message = *link;
+    *link = static_cast<Message*>(message->next);
+    if (!*link) tail_ = link;
+    if (scan_ == next_link(*message)) scan_ = link;
+    if (MessageAccess::kind(*message) == detail::MessageKind::signal) --signals_;
+    --size_;
+    return detail::MessagePointer(message);
+  }
+
+  Message* head_ = nullptr;
+  Message** tail_ = &head_;
+  Message** scan_ = &head_;
+  std::uint32_t size_ = 0;
+  std::uint32_t signals_ : 31 = 0;
+  std::uint32_t is_receiving_ : 1 = 0;
+};
+
+namespace detail {
+
+// The extension of a task that has a mailbox.
+struct MailboxExtension : TaskExtension {
+  Mailbox mailbox;
+};
+
+// The current task's mailbox; a plain greenlet becomes an actor on the spot.
+MailboxExtension& current_mailbox_extension(Task& self);
+
+// Set by actors/: turns a plain greenlet into an actor.
+extern void (*make_extension)(Task& self);
+
+}  // namespace detail
+}  // namespace greenroom

@@ -1,0 +1,9 @@
+#include "greenroom/mailbox/message.h"
+
+#include "greenroom/scheduler/dump.h"
+
+namespace greenroom {
+
+std::string Message::type_name() const { return detail::demangle(type_->type->name()); }
+
+}  // namespace greenroom

@@ -1,0 +1,303 @@
+// receive: take the first message that a clause matches, as Erlang's receive.
+//
+// A clause is a callable whose parameter type is the pattern: by value the message is moved out of
+// the mailbox, by reference it is borrowed until the body ends; `Message&` matches everything.
+// when(guard, body) adds a condition. after(wait, body) comes last. Mailbox order first, clause
+// order second; what does not match stays where it is.
+//
+// More generally a clause may be a source that is no mail (a buffered line of a socket): see
+// ExternalClause.
+#pragma once
+
+#include <concepts>
+#include <tuple>
+#include <type_traits>
+#include <utility>
+
+#include "greenroom/mailbox/mailbox.h"
+#include "greenroom/scheduler/hub.h"
+#include "greenroom/scheduler/park.h"
+#include "greenroom/scheduler/time.h"
+
+namespace greenroom {
+
+namespace detail {
+
+// The one parameter of a callable.
+template <class F>
+struct Parameter : Parameter<decltype(&F::operator())> {};
+template <class R, class A>
+struct Parameter<R (*)(A)> {
+  using type = A;
+};
+template <class R, class A>
+struct Parameter<R (*)(A) noexcept> {
+  using type = A;
+};
+#define GREENROOM_PARAMETER(QUALIFIERS)      \
+  template <class R, class C, class A>       \
+  struct Parameter<R (C::*)(A) QUALIFIERS> { \
+    using type = A;                          \
+  };
+GREENROOM_PARAMETER()
+GREENROOM_PARAMETER(const)
+GREENROOM_PARAMETER(noexcept)
+GREENROOM_PARAMETER(const noexcept)
+#undef GREENROOM_PARAMETER
+
+template <class F>
+using ParameterOf = typename Parameter<std::decay_t<F>>::type;
+template <class F>
+using PatternOf = std::remove_cvref_t<ParameterOf<F>>;
+
+struct NoGuard {};
+
+// A body behind an optional guard.
+template <class Guard, class Body>
+struct WhenClause {
+  Guard guard;
+  Body body;
+};
+
+template <class Body>
+struct AfterClause {
+  Wait wait;
+  Body body;
+};
+
+template <class T>
+inline constexpr bool is_after = false;
+template <class Body>
+inline constexpr bool is_after<AfterClause<Body>> = true;
+template <class T>
+inline constexpr bool is_when = false;
+template <class Guard, class Body>
+inline constexpr bool is_when<WhenClause<Guard, Body>> = true;
+
+}  // namespace detail
+
+// A source beside the mailbox. receive asks try_take() after the mail and in clause order; when it
+// parks it arms every source and disarms them all after.
+template <class C>
+concept ExternalClause = requires(C& clause, detail::Task& task) {
+  typename std::remove_cvref_t<C>::is_external_clause;
+  { clause.try_take() } -> std::same_as<bool>;  // something was there and is taken; must not park
+  clause.run();                                 // after a true try_take: the body
+  clause.arm(task);                             // wake the task when try_take may succeed
+  clause.disarm();
+};
+
+// A clause with a condition; the guard must be pure and must not park.
+template <class Guard, class Body>
+auto when(Guard guard, Body body) {
+  static_assert(std::is_same_v<detail::PatternOf<Guard>, detail::PatternOf<Body>>,
+                "when(): guard and body must take the same message type");
+  static_assert(
+      std::is_lvalue_reference_v<detail::ParameterOf<Guard>>,
+      "when(): the guard must take its message by reference, the message may stay in the mailbox");
+  return detail::WhenClause<Guard, Body>{std::move(guard), std::move(body)};
+}
+
+// The body of a receive whose wait is over. Zero polls: what is in the mailbox, or the body at
+// once.
+template <class Body>
+auto after(Wait wait, Body body) {
+  return detail::AfterClause<Body>{wait, std::move(body)};
+}
+
+namespace detail {
+
+template <class C>
+struct ClauseTraits {  // a plain callable
+  using Pattern = PatternOf<C>;
+  using Result = std::invoke_result_t<
+      C&, std::conditional_t<std::is_lvalue_reference_v<ParameterOf<C>>, Pattern&, Pattern>>;
+};
+template <class Guard, class Body>
+struct ClauseTraits<WhenClause<Guard, Body>> : ClauseTraits<Body> {};
+template <class Body>
+struct ClauseTraits<AfterClause<Body>> {
+  using Pattern = void;
+  using Result = std::invoke_result_t<Body&>;
+};
+template <ExternalClause C>
+struct ClauseTraits<C> {
+  using Pattern = void;
+  using Result = decltype(std::declval<C&>().run());
+};
+
+template <class C>
+inline constexpr bool is_mail_clause = !is_after<C> && !ExternalClause<C>;
+
+// Runs the body on a matched message, which it owns.
+template <class Body>
+decltype(auto) run_body(Body& body, MessagePointer message) {
+  using Argument = ParameterOf<Body>;
+  using Pattern = std::remove_cvref_t<Argument>;
+  if constexpr (std::is_same_v<Pattern, Message>) {
+    return body(*message);
+  } else if constexpr (std::is_lvalue_reference_v<Argument>) {
+    return body(message->as<Pattern>());
+  } else {
+    Pattern value = std::move(message->as<Pattern>());
+    message.reset();  // its block is warm for what the body sends
+    return body(std::move(value));
+  }
+}
+
+template <class C>
+bool matches(C& clause, Message& message) {
+  if constexpr (!is_mail_clause<C>) {
+    return false;
+  } else if constexpr (is_when<C>) {
+    using Pattern = typename ClauseTraits<C>::Pattern;
+    if constexpr (std::is_same_v<Pattern, Message>) {
+      return clause.guard(message);
+    } else {
+      return message.is<Pattern>() && clause.guard(message.as<Pattern>());
+    }
+  } else {
+    using Pattern = typename ClauseTraits<C>::Pattern;
+    if constexpr (std::is_same_v<Pattern, Message>) {
+      return true;
+    } else {
+      return message.is<Pattern>();
+    }
+  }
+}
+
+template <class C>
+decltype(auto) run_clause([[maybe_unused]] C& clause, [[maybe_unused]] MessagePointer message) {
+  if constexpr (is_when<C>) {
+    return run_body(clause.body, std::move(message));
+  } else {
+    return run_body(clause, std::move(message));
+  }
+}
+
+// Start of a receive: as enter_blocking_call, but a slice may go on for the mail that was there.
+MailboxExtension& enter_receive();
+// Parks in a receive. False: the deadline came.
+bool park_in_receive(MailboxExtension& extension, std::int64_t deadline);
+
+template <class R, std::size_t I, class Clauses>
+R dispatch_mail(std::size_t index, Clauses& clauses, MessagePointer message) {
+  if constexpr (I < std::tuple_size_v<Clauses>) {
+    using C = std::remove_cvref_t<std::tuple_element_t<I, Clauses>>;
+    if constexpr (is_mail_clause<C>) {
+      if (index == I) return run_clause(std::get<I>(clauses), std::move(message));
+    }
+    return dispatch_mail<R, I + 1>(index, clauses, std::move(message));
+  } else {
+    __builtin_unreachable();
+  }
+}
+
+template <class R, std::size_t I, class Clauses>
+R dispatch_source(std::size_t index, Clauses& clauses) {
+  if constexpr (I < std::tuple_size_v<Clauses>) {
+    using C = std::remove_cvref_t<std::tuple_element_t<I, Clauses>>;
+    if constexpr (ExternalClause<C>) {
+      if (index == I) return std::get<I>(clauses).run();
+    }
+    return dispatch_source<R, I + 1>(index, clauses);
+  } else {
+    __builtin_unreachable();
+  }
+}
+
+// Arms every source for the length of a park.
+template <class Clauses>
+class ArmedSources {
+ public:
+  ArmedSources(Clauses& clauses, Task& task) : clauses_(clauses) {
+    std::apply([&](auto&... clause) { (arm(clause, task), ...); }, clauses_);
+  }
+  ~ArmedSources() {
+    std::apply([](auto&... clause) { (disarm(clause), ...); }, clauses_);
+  }
+  ArmedSources(const ArmedSources&) = delete;
+  ArmedSources& operator=(const ArmedSources&) = delete;
+
+ private:
+  template <class C>
+  static void arm([[maybe_unused]] C& clause, [[maybe_unused]] Task& task) {
+    if constexpr (ExternalClause<C>) clause.arm(task);
+  }
+  template <class C>
+  static void disarm([[maybe_unused]] C& clause) {
+    if constexpr (ExternalClause<C>) clause.disarm();
+  }
+  Clauses& clauses_;
+};
+
+template <class... Cs>
+struct ReceiveTraits {
+  using Result = std::common_type_t<typename ClauseTraits<Cs>::Result...>;
+  static constexpr std::size_t afters = (0 + ... + (is_after<Cs> ? 1 : 0));
+  static constexpr bool has_sources = (false || ... || ExternalClause<Cs>);
+};
+
+}  // namespace detail
+
+// **Blocks.** until a clause matches, and returns what its body returns; all bodies must agree on
+// the type. A body runs in this greenlet and may block. The wait of after() counts from here; mail
+// that matches nothing does not restart it.
+template <class... Cs>
+auto receive(Cs&&... cs) {
+  using Traits = detail::ReceiveTraits<std::remove_cvref_t<Cs>...>;
+  using R = typename Traits::Result;
+  static_assert(sizeof...(Cs) > 0, "receive() needs a clause");
+  static_assert(
+      (std::is_same_v<R, typename detail::ClauseTraits<std::remove_cvref_t<Cs>>::Result> && ...),
+      "receive(): all bodies must return the same type (or all nothing)");
+  static_assert(Traits::afters <= 1, "receive(): one after() at most");
+  using Clauses = std::tuple<Cs&...>;
+  Clauses clauses(cs...);
+  if constexpr (Traits::afters == 1) {
+    static_assert(
+        detail::is_after<std::remove_cvref_t<std::tuple_element_t<sizeof...(Cs) - 1, Clauses>>>,
+        "receive(): after() must be the last clause");
+  }
+
+  detail::MailboxExtension& extension = detail::enter_receive();
+  Mailbox& mailbox = extension.mailbox;
+  std::int64_t deadline = detail::no_deadline;
+  bool has_deadline = false;
+  bool is_over = false;
+  mailbox.start_scan();
+  for (;;) {
+    while (Message* message = mailbox.scanned()) {
+      std::size_t index = 0;
+      const bool is_match = ((detail::matches(cs, *message) || (++index, false)) || ...);
+      if (is_match) return detail::dispatch_mail<R, 0>(index, clauses, mailbox.take_scanned());
+      mailbox.skip();
+    }
+    if constexpr (Traits::has_sources) {
+      std::size_t index = 0;
+      auto try_take = [](auto& clause) {
+        if constexpr (ExternalClause<decltype(clause)>) {
+          return clause.try_take();
+        } else {
+          return false;
+        }
+      };
+      const bool is_taken = ((try_take(cs) || (++index, false)) || ...);
+      if (is_taken) return detail::dispatch_source<R, 0>(index, clauses);
+    }
+    if constexpr (Traits::afters == 1) {
+      auto& last = std::get<sizeof...(Cs) - 1>(clauses);
+      if (is_over || last.wait.is_poll()) return last.body();
+      if (!has_deadline) deadline = last.wait.to_deadline();
+      has_deadline = true;
+    }
+    if constexpr (Traits::has_sources) {
+      const detail::ArmedSources<Clauses> armed(clauses, *Hub::current().current_task());
+      is_over = !detail::park_in_receive(extension, deadline);
+    } else {
+      is_over = !detail::park_in_receive(extension, deadline);
+    }
+  }
+}
+
+}  // namespace greenroom

@@ -8,6 +8,7 @@
 
 #include "greenroom/io/resolve.h"
 #include "greenroom/io/socket.h"
+#include "greenroom/io/task_waiter.h"
 
 namespace greenroom::tcp {
 
@@ -42,10 +43,10 @@ Stream connect_to(const Address& address, std::int64_t deadline, detail::Task& s
   if (::connect(fd, address.data(), address.size()) != 0) {
     if (errno != EINPROGRESS) detail::throw_io_error(errno, connect_operation, address);
     detail::TaskWaiter waiter(detail::StreamAccess::socket(stream, connect_operation),
-                              detail::Direction::write, self);
+                              detail::Direction::write, self, deadline);
     for (bool is_in_time = true; !is_connected(fd);) {
       if (!is_in_time) detail::throw_io_error(ETIMEDOUT, connect_operation, address);
-      is_in_time = waiter.wait(connect_operation, deadline);
+      is_in_time = waiter.wait(connect_operation);
       if (const int error = pending_error(fd))
         detail::throw_io_error(error, connect_operation, address);
     }

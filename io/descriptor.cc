@@ -5,11 +5,12 @@
 
 #include <cassert>
 #include <cerrno>
+#include <utility>
 
+#include "greenroom/io/descriptor_move.h"
 #include "greenroom/io/io_error.h"
 #include "greenroom/scheduler/dump.h"
-#include "greenroom/scheduler/event.h"
-#include "greenroom/scheduler/interrupt.h"
+#include "greenroom/scheduler/hub.h"
 
 namespace greenroom::detail {
 
@@ -41,9 +42,15 @@ void Descriptor::check_free(Direction direction) const {
                       " " + to_string(address_) + "): let one greenlet do it and pass the data on");
 }
 
-void Descriptor::enter(Direction direction, Waiter& waiter) {
+void Descriptor::prepare(Direction direction, Wait wait) {
+  if (home_ && !is_at(Hub::current_if_any())) [[unlikely]]
+    settle(wait.to_deadline());
   check_free(direction);
-  settle();
+}
+
+void Descriptor::enter(Direction direction, Waiter& waiter, std::int64_t deadline) {
+  check_free(direction);
+  settle(deadline);
   check_free(direction);  // settle may have parked
   slot(direction) = &waiter;
   home_->poller->add_waiter();
@@ -95,67 +102,71 @@ void Descriptor::tell_end(int error) noexcept {
 
 // ---- moving ----
 
-// What the two hubs of a move share.
-class DescriptorMove {
- public:
-  static void start(const std::shared_ptr<DescriptorMove>& move, Descriptor& descriptor) {
-    auto post = std::make_unique<Post>();
-    post->deliver = &deliver;
-    post->move = move;
-    post->descriptor = &descriptor;
-    if (!descriptor.home_->port->push(*post)) {
-      move->done.set();  // its home has ended, and the loop with it
-      return;
-    }
-    static_cast<void>(post.release());
-  }
-
-  green::Event done;
-
- private:
-  struct Post final : PostNode {
-    std::shared_ptr<DescriptorMove> move;
-    Descriptor* descriptor = nullptr;
-  };
-  // On the old home. The descriptor is there: its end would come by a later post.
-  static void deliver(Hub& hub, PostNode& node) {
-    const std::unique_ptr<Post> post(static_cast<Post*>(&node));
-    if (post->descriptor->is_at(&hub)) post->descriptor->disarm(interest::read | interest::write);
-    post->move->done.set();
-  }
-};
-
-void Descriptor::settle() {
+void Descriptor::settle(std::int64_t deadline) {
   Hub& here = Hub::current();
   if (is_at(&here)) [[likely]]
     return;
   if (home_ && home_->hub) {
-    if (waiters_[0] || waiters_[1]) {
-      throw ConcurrentUse("greenroom: descriptor " + std::to_string(fd()) + " " +
-                          to_string(address_) + " is used on hub " + std::to_string(here.id()) +
-                          " while a greenlet waits for it on hub " +
-                          std::to_string(home_->port->number()));
-    }
-    if (!move_) {
-      move_ = std::make_shared<DescriptorMove>();
-      DescriptorMove::start(move_, *this);
-    }
-    const std::shared_ptr<DescriptorMove> move = move_;
-    const Hold hold = here.hold();
-    move->done.wait();
+    leave_home(here, deadline);
     if (is_at(&here)) return;  // another greenlet of this hub waited, too, and was first
   }
-  move_.reset();
-  LibevPoller& poller = poller_of(here);
   armed_ = interest::none;
   exhausted_ = interest::none;
-  home_ = poller.home();
+  home_ = poller_of(here).home();
+}
+
+void Descriptor::leave_home(Hub& here, std::int64_t deadline) {
+  if (waiters_[0] || waiters_[1]) {
+    throw ConcurrentUse("greenroom: descriptor " + std::to_string(fd()) + " " +
+                        to_string(address_) + " is used on hub " + std::to_string(here.id()) +
+                        " while a greenlet waits for it on hub " +
+                        std::to_string(home_->port->number()));
+  }
+  const Address address = address_;
+  if (!move_) {
+    move_ = std::make_shared<DescriptorMove>(*this);
+    DescriptorMove::ask(move_, *home_->port);
+  }
+  const std::shared_ptr<DescriptorMove> move = move_;
+  const Hold hold = here.hold();
+  ++move->waiting;
+  bool is_in_time = false;
+  try {
+    is_in_time = move->done.wait(deadline == no_deadline
+                                     ? Wait::forever()
+                                     : Wait(clock::time_point(std::chrono::nanoseconds(deadline))));
+  } catch (...) {
+    if (!move->has_descriptor_ended) give_up(*move);
+    throw;
+  }
+  if (move->has_descriptor_ended) throw_io_error(EBADF, "tcp.move", address);
+  if (!is_in_time) {
+    give_up(*move);
+    throw_io_error(ETIMEDOUT, "tcp.move", address);
+  }
+  if (!std::exchange(move->is_complete, true)) home_.reset();
+  if (--move->waiting == 0) move_.reset();
+}
+
+void Descriptor::give_up(DescriptorMove& move) noexcept {
+  if (--move.waiting > 0) return;
+  abandon_move(move);
+  move_.reset();
+}
+
+void Descriptor::abandon_move(DescriptorMove& move) noexcept {
+  if (!move.is_complete && !move.cancel()) home_.reset();  // the old home has let it go just now
 }
 
 // ---- ending ----
 
 void Descriptor::end(std::unique_ptr<Descriptor> descriptor) noexcept {
   if (!descriptor) return;
+  if (const std::shared_ptr<DescriptorMove> move = std::move(descriptor->move_)) {
+    move->has_descriptor_ended = true;
+    descriptor->abandon_move(*move);
+    move->done.set();
+  }
   const std::shared_ptr<PollerHome> home = descriptor->home_;
   if (home && home->hub && !descriptor->is_at(Hub::current_if_any())) {
     PostNode& post = *descriptor;
@@ -178,67 +189,5 @@ void Descriptor::end_here() noexcept {
   armed_ = interest::none;
   ::close(fd());
 }
-
-// ---- a greenlet that waits ----
-
-bool wake_parked(Task& task, std::uint64_t epoch) noexcept {
-  // Between an interrupt and its throw a task may be in the ready queue with an epoch that has not
-  // moved.
-  return task.state == TaskState::parked && wake(task, epoch);
-}
-
-TaskWaiter::TaskWaiter(Descriptor& descriptor, Direction direction, Task& task)
-    : descriptor_(&descriptor),
-      task_(task),
-      address_(descriptor.address()),
-      fd_(descriptor.fd()),
-      direction_(direction) {
-  descriptor.enter(direction, *this);
-  poller_ = &poller_of(*task.hub);
-}
-
-TaskWaiter::~TaskWaiter() {
-  if (descriptor_) descriptor_->leave(direction_, *this);
-}
-
-ParkResult TaskWaiter::park(const char* reason, std::int64_t deadline) {
-  if (end_error_ != 0) throw_io_error(end_error_, reason, address_);
-  epoch_ = task_.epoch;
-  const ParkResult result =
-      detail::park(reason, deadline, {WaitsFor::Kind::descriptor, static_cast<std::uint64_t>(fd_)});
-  if (is_told_) poller_->remove_told();
-  is_told_ = false;
-  if (result == ParkResult::interrupted) throw_pending();
-  if (end_error_ != 0) throw_io_error(end_error_, reason, address_);
-  return result;
-}
-
-bool TaskWaiter::wait(const char* reason, std::int64_t deadline) {
-  if (descriptor_) descriptor_->want(direction_);
-  return park(reason, deadline) != ParkResult::expired;
-}
-
-void TaskWaiter::pause(const char* reason, std::int64_t deadline) {
-  is_pausing_ = true;
-  park(reason, deadline);
-  is_pausing_ = false;
-}
-
-bool TaskWaiter::on_ready() noexcept {
-  if (is_pausing_) return false;
-  if (wake_parked(task_, epoch_)) {
-    is_told_ = true;
-    poller_->add_told();
-  }
-  return true;
-}
-
-void TaskWaiter::on_end(int error) noexcept {
-  descriptor_ = nullptr;
-  end_error_ = error;
-  wake_parked(task_, epoch_);
-}
-
-std::string TaskWaiter::describe() const { return detail::describe(task_); }
 
 }  // namespace greenroom::detail

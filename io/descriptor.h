@@ -53,15 +53,18 @@ class Descriptor : public PolledFd, private PostNode {
 
   const Address& address() const { return address_; }
 
-  // Throws ConcurrentUse if somebody waits in that direction.
+  // Start of every operation: throws ConcurrentUse if somebody waits in that direction. **Blocks.**
+  // as settle(), if it has another home.
+  void prepare(Direction direction, Wait wait);
   void check_free(Direction direction) const;
-  // The waiter waits. **Blocks.** if the descriptor must move here from another hub.
-  void enter(Direction direction, Waiter& waiter);
+  // The waiter waits. **Blocks.** as settle().
+  void enter(Direction direction, Waiter& waiter, std::int64_t deadline = no_deadline);
   void leave(Direction direction, Waiter& waiter) noexcept;
   // on_ready will be called.
   void want(Direction direction) noexcept;
-  // Makes this hub its home. **Blocks.** if it has another one.
-  void settle();
+  // Makes this hub its home. **Blocks.** if it has another one, until that has let it go. Throws
+  // IoError, timed_out, or bad_file_descriptor if it has ended meanwhile: then it is gone.
+  void settle(std::int64_t deadline = no_deadline);
 
   // The last attempt left nothing to be had, and no news has come since: an attempt would be vain.
   bool is_exhausted(Direction direction) const { return (exhausted_ & bit(direction)) != 0; }
@@ -85,6 +88,9 @@ class Descriptor : public PolledFd, private PostNode {
   void on_refused() noexcept override;
   void tell(Direction direction) noexcept;
   void disarm(std::uint8_t bits) noexcept;
+  void leave_home(Hub& here, std::int64_t deadline);
+  void give_up(DescriptorMove& move) noexcept;
+  void abandon_move(DescriptorMove& move) noexcept;
   void tell_end(int error) noexcept;
   void end_here() noexcept;
 
@@ -93,7 +99,7 @@ class Descriptor : public PolledFd, private PostNode {
   Address address_;
   Waiter* waiters_[2] = {};
   std::shared_ptr<PollerHome> home_;
-  std::shared_ptr<DescriptorMove> move_;  // while its old home has not confirmed
+  std::shared_ptr<DescriptorMove> move_;  // while it waits for its old home
 };
 
 struct EndDescriptor {
@@ -104,42 +110,5 @@ struct EndDescriptor {
 // Whoever holds it owns the open descriptor.
 template <class T = Descriptor>
 using OwnedDescriptor = std::unique_ptr<T, EndDescriptor>;
-
-// Wakes a task that is parked since `epoch` was read. True if this wake won.
-bool wake_parked(Task& task, std::uint64_t epoch) noexcept;
-
-// The current greenlet as a waiter, for the length of an operation. In its frame.
-class TaskWaiter final : public Waiter {
- public:
-  // Throws ConcurrentUse. **Blocks.** as Descriptor::enter.
-  TaskWaiter(Descriptor& descriptor, Direction direction, Task& task);
-  ~TaskWaiter();
-  TaskWaiter(const TaskWaiter&) = delete;
-  TaskWaiter& operator=(const TaskWaiter&) = delete;
-
-  // Parks until the descriptor may be ready (true) or the deadline comes (false). Throws what is
-  // pending, and IoError if the descriptor has ended: then it is gone.
-  bool wait(const char* reason, std::int64_t deadline);
-  // The same, whether the descriptor is ready or not: until the deadline.
-  void pause(const char* reason, std::int64_t deadline);
-
-  bool on_ready() noexcept override;
-  void on_end(int error) noexcept override;
-  std::string describe() const override;
-
- private:
-  ParkResult park(const char* reason, std::int64_t deadline);
-
-  Descriptor* descriptor_;  // null once it has ended
-  Task& task_;
-  LibevPoller* poller_;
-  std::uint64_t epoch_ = 0;  // of its park
-  Address address_;          // for the message when the descriptor has ended
-  int fd_;
-  int end_error_ = 0;
-  Direction direction_;
-  bool is_told_ = false;
-  bool is_pausing_ = false;
-};
 
 }  // namespace greenroom::detail

@@ -4,6 +4,7 @@
 
 #include "greenroom/io/libev_poller.h"
 #include "greenroom/io/next_line.h"
+#include "greenroom/io/task_waiter.h"
 #include "greenroom/scheduler/dump.h"
 #include "greenroom/scheduler/hub.h"
 

@@ -11,6 +11,7 @@
 
 #include "greenroom/io/resolve.h"
 #include "greenroom/io/socket.h"
+#include "greenroom/io/task_waiter.h"
 
 namespace greenroom::tcp {
 
@@ -99,7 +100,7 @@ Stream Listener::accept(Wait wait) {
   detail::Task& self = detail::enter_blocking_call();
   if (!socket_) detail::throw_io_error(EBADF, accept_operation, {});
   detail::Descriptor& listener = *socket_;
-  listener.check_free(detail::Direction::read);
+  listener.prepare(detail::Direction::read, wait);
   std::optional<Stream> accepted;
   Found found = try_accept(listener, accepted);
   if (found == Found::connection) return std::move(*accepted);
@@ -107,7 +108,7 @@ Stream Listener::accept(Wait wait) {
 
   const std::int64_t deadline = wait.to_deadline();
   std::int64_t back_off = first_back_off;
-  detail::TaskWaiter waiter(listener, detail::Direction::read, self);
+  detail::TaskWaiter waiter(listener, detail::Direction::read, self, deadline);
   for (;;) {
     bool is_in_time = true;
     if (found == Found::no_descriptor) {
@@ -116,7 +117,7 @@ Stream Listener::accept(Wait wait) {
       is_in_time = detail::now_nanoseconds() < deadline;
       back_off = std::min(back_off * 2, longest_back_off);
     } else {
-      is_in_time = waiter.wait(accept_operation, deadline);
+      is_in_time = waiter.wait(accept_operation);
       back_off = first_back_off;
     }
     found = try_accept(listener, accepted);

@@ -7,6 +7,7 @@
 #include <stdexcept>
 
 #include "greenroom/io/line_source.h"
+#include "greenroom/io/task_waiter.h"
 
 namespace greenroom {
 
@@ -71,15 +72,15 @@ std::size_t Stream::read_some(std::span<std::byte> buffer, Wait wait) {
     throw std::invalid_argument(
         "greenroom: read_some with room for nothing could not tell the end of the stream");
   }
-  socket.check_free(Direction::read);
+  socket.prepare(Direction::read, wait);
   if (!socket.is_exhausted(Direction::read) || wait.is_poll()) {
     if (const auto size = socket.try_read(buffer)) return *size;
     if (wait.is_poll()) detail::throw_io_error(ETIMEDOUT, detail::read_operation, socket.address());
   }
   const std::int64_t deadline = wait.to_deadline();
-  detail::TaskWaiter waiter(socket, Direction::read, self);
+  detail::TaskWaiter waiter(socket, Direction::read, self, deadline);
   for (;;) {
-    const bool is_in_time = waiter.wait(detail::read_operation, deadline);
+    const bool is_in_time = waiter.wait(detail::read_operation);
     if (const auto size = socket.try_read(buffer)) return *size;
     if (!is_in_time) detail::throw_io_error(ETIMEDOUT, detail::read_operation, socket.address());
   }
@@ -89,15 +90,15 @@ void Stream::write_all(std::string_view data, Wait wait) {
   detail::Task& self = detail::enter_blocking_call();
   detail::StreamSocket& socket = open(detail::write_operation);
   if (data.empty()) return;
-  socket.check_free(Direction::write);
+  socket.prepare(Direction::write, wait);
   data.remove_prefix(socket.try_write(data));
   if (data.empty()) return;
   if (wait.is_poll()) detail::throw_io_error(ETIMEDOUT, detail::write_operation, socket.address());
   const std::int64_t deadline =
       std::min(wait.to_deadline(), Wait(socket.write_limit).to_deadline());
-  detail::TaskWaiter waiter(socket, Direction::write, self);
+  detail::TaskWaiter waiter(socket, Direction::write, self, deadline);
   do {
-    const bool is_in_time = waiter.wait(detail::write_operation, deadline);
+    const bool is_in_time = waiter.wait(detail::write_operation);
     data.remove_prefix(socket.try_write(data));
     if (!is_in_time && !data.empty())
       detail::throw_io_error(ETIMEDOUT, detail::write_operation, socket.address());

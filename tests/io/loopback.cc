@@ -1,0 +1,50 @@
+#include "greenroom/tests/io/loopback.h"
+
+#include <dirent.h>
+
+namespace greenroom::loopback {
+
+Pair connected() {
+  tcp::Listener listener({"127.0.0.1", 0});
+  Pair pair;
+  pair.client = tcp::connect(listener.local());
+  pair.server = listener.accept();
+  return pair;
+}
+
+int open_descriptors() {
+  DIR* folder = ::opendir("/proc/self/fd");
+  int count = 0;
+  while (::readdir(folder)) ++count;
+  ::closedir(folder);
+  return count - 3;  // ".", ".." and the folder itself
+}
+
+std::string read_some_text(tcp::Stream& stream, Wait wait) {
+  char buffer[4096];
+  const std::size_t size = stream.read_some(std::as_writable_bytes(std::span(buffer)), wait);
+  return std::string(buffer, size);
+}
+
+std::string read_text(tcp::Stream& stream, std::size_t size) {
+  std::string text;
+  while (text.size() < size) {
+    std::string part(size - text.size(), '\0');
+    const std::size_t read =
+        stream.read_some(std::as_writable_bytes(std::span(part.data(), part.size())));
+    if (read == 0) break;
+    text.append(part, 0, read);
+  }
+  return text;
+}
+
+void compute_until(clock::time_point end) {
+  while (clock::now() < end) {
+  }
+}
+
+void settle() {
+  for (int i = 0; i < 10; ++i) yield();
+}
+
+}  // namespace greenroom::loopback

@@ -1,0 +1,47 @@
+// What the tests of io/ share: connections over the loopback, and counting what is open.
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <string>
+#include <string_view>
+#include <system_error>
+
+#include "greenroom/io/tcp.h"
+#include "greenroom/scheduler/green.h"
+
+namespace greenroom::loopback {
+
+struct Pair {
+  tcp::Stream client;
+  tcp::Stream server;
+};
+
+// A connection; both ends belong to no hub yet.
+Pair connected();
+
+// How many descriptors the process has open.
+int open_descriptors();
+
+// Reads until there are `size` bytes or the stream ends.
+std::string read_text(tcp::Stream& stream, std::size_t size);
+std::string read_some_text(tcp::Stream& stream, Wait wait = Wait::forever());
+
+// What f ended by: no error if it returned.
+template <class F>
+std::error_code error_of(F f) {
+  try {
+    f();
+    return {};
+  } catch (const IoError& error) {
+    return error.code();
+  }
+}
+
+// Keeps the hub busy, as a greenlet that computes would, until the time has come.
+void compute_until(clock::time_point end);
+
+// Lets everything run that is ready and told by descriptors.
+void settle();
+
+}  // namespace greenroom::loopback

@@ -1,0 +1,464 @@
+#include "greenroom/io/stream.h"
+
+#include <gtest/gtest.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <sys/socket.h>
+
+#include <array>
+#include <thread>
+
+#include "greenroom/tests/io/loopback.h"
+
+namespace greenroom {
+namespace {
+
+using namespace std::chrono_literals;
+using loopback::connected;
+using loopback::error_of;
+using loopback::read_some_text;
+using loopback::read_text;
+
+TEST(Stream, CarriesBytesBothWays) {
+  auto [client, server] = connected();
+  client.write_all("to the server");
+  EXPECT_EQ(read_some_text(server), "to the server");
+  server.write_all("to the client");
+  EXPECT_EQ(read_some_text(client), "to the client");
+}
+
+TEST(Stream, ReaderParksUntilBytesCome) {
+  auto [client, server] = connected();
+  auto reader = green::spawn([&] { return read_some_text(server); });
+  loopback::settle();
+  EXPECT_FALSE(reader.ready());
+  client.write_all("late");
+  EXPECT_EQ(reader.get(), "late");
+}
+
+TEST(Stream, ReadsWhatWasSentInPiecesOfAnySize) {
+  auto [client, server] = connected();
+  client.write_all("abcdef");
+  std::array<std::byte, 4> room;
+  EXPECT_EQ(server.read_some(room), 4U);
+  EXPECT_EQ(server.read_some(room), 2U);
+}
+
+TEST(Stream, ReadOfNothingIsTheEndOfTheStreamAgainAndAgain) {
+  auto [client, server] = connected();
+  client.write_all("last");
+  client.close();
+  EXPECT_EQ(read_some_text(server), "last");
+  EXPECT_EQ(read_some_text(server), "");
+  EXPECT_EQ(read_some_text(server), "");
+}
+
+TEST(Stream, ReadWithRoomForNothingIsMisuse) {
+  auto [client, server] = connected();
+  EXPECT_THROW(server.read_some({}), std::invalid_argument);
+}
+
+TEST(Stream, ReadTimesOut) {
+  auto [client, server] = connected();
+  EXPECT_EQ(error_of([&] { read_some_text(server, 1ms); }), std::errc::timed_out);
+  client.write_all("usable");
+  EXPECT_EQ(read_some_text(server), "usable");
+}
+
+TEST(Stream, ReadPollsWithAWaitOfZero) {
+  auto [client, server] = connected();
+  EXPECT_EQ(error_of([&] { read_some_text(server, 0s); }), std::errc::timed_out);
+  client.write_all("there");
+  EXPECT_EQ(read_some_text(server, 0s), "there");
+  EXPECT_EQ(error_of([&] { read_some_text(server, 0s); }), std::errc::timed_out);
+}
+
+TEST(Stream, KilledReaderLosesNoByteAndLeavesTheStreamUsable) {
+  auto [client, server] = connected();
+  auto reader = green::spawn([&] { return read_some_text(server); });
+  loopback::settle();
+  client.write_all("kept");
+  reader.kill();
+  EXPECT_TRUE(reader.ready());
+  EXPECT_EQ(read_some_text(server), "kept");
+}
+
+TEST(Stream, BytesThatCameInTheRoundOfTheDeadlineBeatIt) {
+  auto [client, server] = connected();
+  const auto deadline = clock::now() + 2ms;
+  auto reader = green::spawn([&] { return read_some_text(server, deadline); });
+  yield();
+  client.write_all("just in time");
+  loopback::compute_until(deadline + 1ms);
+  EXPECT_EQ(reader.get(), "just in time");
+}
+
+TEST(Stream, TimeoutEndsARead) {
+  auto [client, server] = connected();
+  EXPECT_EQ(try_for(1ms, [&] { return read_some_text(server); }), std::nullopt);
+  EXPECT_THROW(with_deadline(1ms, [&] { return read_some_text(server); }), TimeoutError);
+  client.write_all("usable");
+  EXPECT_EQ(read_some_text(server), "usable");
+}
+
+TEST(Stream, SecondReaderIsRefusedByNameAndTheFirstGoesOn) {
+  auto [client, server] = connected();
+  auto first = green::spawn([&] { return read_some_text(server); });
+  loopback::settle();
+  try {
+    read_some_text(server);
+    FAIL();
+  } catch (const ConcurrentUse& error) {
+    const std::string text = error.what();
+    EXPECT_NE(text.find("root greenlet"), std::string::npos) << text;
+    EXPECT_NE(text.find("SecondReaderIsRefused"), std::string::npos) << text;
+  }
+  client.write_all("for the first");
+  // It has been woken, but not read yet: the bytes are its own all the same.
+  yield();
+  EXPECT_EQ(first.get(), "for the first");
+}
+
+TEST(Stream, OneGreenletReadsWhileAnotherWrites) {
+  auto [client, server] = connected();
+  auto reader = green::spawn([&] { return read_text(server, 5); });
+  loopback::settle();
+  server.write_all("out");
+  client.write_all("in it");
+  EXPECT_EQ(read_some_text(client), "out");
+  EXPECT_EQ(reader.get(), "in it");
+}
+
+TEST(Stream, CloseWakesTheReaderWithEbadfBeforeTheNumberIsReused) {
+  auto [client, server] = connected();
+  auto reader = green::spawn([&] { return error_of([&] { read_some_text(server); }); });
+  loopback::settle();
+  server.close();
+  auto [other_client, other_server] = connected();  // has the number now
+  other_client.write_all("not for the first reader");
+  EXPECT_EQ(reader.get(), std::errc::bad_file_descriptor);
+  EXPECT_EQ(read_some_text(other_server), "not for the first reader");
+}
+
+TEST(Stream, DestroyedWhileReadItWakesTheReader) {
+  auto pair = std::make_unique<loopback::Pair>(connected());
+  auto reader = green::spawn([&] { return error_of([&] { read_some_text(pair->server); }); });
+  loopback::settle();
+  pair.reset();
+  EXPECT_EQ(reader.get(), std::errc::bad_file_descriptor);
+}
+
+TEST(Stream, ClosedOneRefusesEverything) {
+  auto [client, server] = connected();
+  server.close();
+  server.close();
+  EXPECT_FALSE(server.is_open());
+  EXPECT_EQ(error_of([&] { read_some_text(server); }), std::errc::bad_file_descriptor);
+  EXPECT_EQ(error_of([&] { server.write_all("x"); }), std::errc::bad_file_descriptor);
+  EXPECT_EQ(error_of([&] { server.shutdown_write(); }), std::errc::bad_file_descriptor);
+  EXPECT_EQ(error_of([&] { static_cast<void>(server.peer()); }), std::errc::bad_file_descriptor);
+}
+
+TEST(Stream, ErrorNamesOperationAndAddress) {
+  auto [client, server] = connected();
+  try {
+    read_some_text(client, 1ms);
+    FAIL();
+  } catch (const IoError& error) {
+    EXPECT_EQ(std::string(error.what()),
+              "tcp.read " + tcp::to_string(client.peer()) + ": Connection timed out");
+  }
+}
+
+TEST(Stream, KnowsBothItsEnds) {
+  auto [client, server] = connected();
+  EXPECT_EQ(client.peer(), server.local());
+  EXPECT_EQ(client.local(), server.peer());
+  EXPECT_EQ(client.peer().host, "127.0.0.1");
+}
+
+TEST(Stream, MovesWhileItIsRead) {
+  auto [client, server] = connected();
+  auto reader = green::spawn([&] { return read_some_text(server); });
+  loopback::settle();
+  tcp::Stream elsewhere = std::move(server);
+  client.write_all("found");
+  EXPECT_EQ(reader.get(), "found");
+  EXPECT_TRUE(elsewhere.is_open());
+}
+
+TEST(Stream, ShutdownOfWritingLeavesReadingOpen) {
+  auto [client, server] = connected();
+  client.write_all("request");
+  client.shutdown_write();
+  EXPECT_EQ(read_text(server, 100), "request");
+  server.write_all("answer");
+  server.close();
+  EXPECT_EQ(read_text(client, 100), "answer");
+}
+
+TEST(Stream, WriteToAPeerThatIsGoneThrowsAndRaisesNoSignal) {
+  auto [client, server] = connected();
+  server.close();
+  const auto code = error_of([&] {
+    for (;;) client.write_all("x");
+  });
+  EXPECT_TRUE(code == std::errc::broken_pipe || code == std::errc::connection_reset) << code;
+}
+
+TEST(Stream, ResetByThePeerIsAnError) {
+  auto [client, server] = connected();
+  client.write_all("never read");
+  auto reader = green::spawn([&] { return error_of([&] { read_some_text(client); }); });
+  loopback::settle();
+  server.close();  // with unread bytes: a reset
+  EXPECT_EQ(reader.get(), std::errc::connection_reset);
+}
+
+// ---- writing more than the kernel takes ----
+
+std::string pattern(std::size_t size) {
+  std::string text(size, '\0');
+  for (std::size_t i = 0; i < size; ++i) text[i] = static_cast<char>(i * 31 + (i >> 11));
+  return text;
+}
+
+TEST(Stream, TenMegabytesArriveWholeBothWaysAtOnce) {
+  auto [client, server] = connected();
+  const std::string up = pattern(10'000'000);
+  const std::string down = pattern(10'000'001);
+  auto send_up = green::spawn([&] { client.write_all(up); });
+  auto send_down = green::spawn([&] { server.write_all(down); });
+  auto read_up = green::spawn([&] { return read_text(server, up.size()) == up; });
+  auto read_down = green::spawn([&] { return read_text(client, down.size()) == down; });
+  EXPECT_TRUE(read_up.get());
+  EXPECT_TRUE(read_down.get());
+  send_up.get();
+  send_down.get();
+}
+
+TEST(Stream, WriteTimesOutAsAWhole) {
+  auto [client, server] = connected();
+  const std::string much = pattern(30'000'000);
+  // The peer takes a little again and again, so that each part is in time.
+  auto reader = green::spawn([&] {
+    std::array<std::byte, 4096> room;
+    for (;;) {
+      server.read_some(room);
+      sleep(1ms);
+    }
+  });
+  EXPECT_EQ(error_of([&] { client.write_all(much, 30ms); }), std::errc::timed_out);
+  reader.kill();
+}
+
+TEST(Stream, WriteLimitEndsAWriteThatWouldWaitForEver) {
+  auto [client, server] = connected();
+  client.set_write_limit(5ms);
+  EXPECT_EQ(error_of([&] { client.write_all(pattern(30'000'000)); }), std::errc::timed_out);
+}
+
+TEST(Stream, WriteOfNothingNeverWaits) {
+  auto [client, server] = connected();
+  client.write_all("", 0s);
+}
+
+TEST(Stream, WritePollsWithAWaitOfZero) {
+  auto [client, server] = connected();
+  client.write_all("fits", 0s);
+  EXPECT_EQ(error_of([&] { client.write_all(pattern(30'000'000), 0s); }), std::errc::timed_out);
+}
+
+TEST(Stream, KilledWriterLeavesTheStreamReadableAndClosable) {
+  auto [client, server] = connected();
+  auto writer = green::spawn([&] { client.write_all(pattern(30'000'000)); });
+  loopback::settle();
+  EXPECT_FALSE(writer.ready());
+  writer.kill();
+  EXPECT_TRUE(writer.ready());
+  server.write_all("still");
+  EXPECT_EQ(read_some_text(client), "still");
+}
+
+TEST(Stream, SecondWriterIsRefused) {
+  auto [client, server] = connected();
+  const std::string much = pattern(30'000'000);
+  auto writer = green::spawn([&] { client.write_all(much); });
+  loopback::settle();
+  EXPECT_THROW(client.write_all("in between"), ConcurrentUse);
+  EXPECT_TRUE(read_text(server, much.size()) == much);
+  writer.get();
+}
+
+TEST(Stream, CloseWakesTheWriterWithEbadf) {
+  auto [client, server] = connected();
+  auto writer =
+      green::spawn([&] { return error_of([&] { client.write_all(pattern(30'000'000)); }); });
+  loopback::settle();
+  client.close();
+  EXPECT_EQ(writer.get(), std::errc::bad_file_descriptor);
+}
+
+TEST(Stream, RoomThatComesInTheRoundOfTheDeadlineIsUsed) {
+  auto [client, server] = connected();
+  const std::string much = pattern(8'000'000);
+  const auto deadline = clock::now() + 20ms;
+  auto writer = green::spawn([&] { return error_of([&] { client.write_all(much, deadline); }); });
+  loopback::settle();
+  auto reader = green::spawn([&] { return read_text(server, much.size()).size(); });
+  loopback::compute_until(deadline + 1ms);
+  // Either it found room for all, or it says that it did not.
+  if (writer.get()) {
+    client.close();
+    EXPECT_LT(reader.get(), much.size());
+  } else {
+    EXPECT_EQ(reader.get(), much.size());
+  }
+}
+
+// ---- between hubs ----
+
+TEST(Stream, FreshOneIsUsedOnAnotherHub) {
+  auto [client, server] = connected();
+  std::thread other([stream = std::move(server)]() mutable {
+    for (std::string text; !(text = read_some_text(stream)).empty();) stream.write_all(text);
+  });
+  client.write_all("there and back");
+  EXPECT_EQ(read_some_text(client), "there and back");
+  client.close();
+  other.join();
+}
+
+TEST(Stream, UsedOneMovesToAnotherHubAndBack) {
+  auto [client, server] = connected();
+  // Watched here ...
+  EXPECT_EQ(error_of([&] { read_some_text(server, 1ms); }), std::errc::timed_out);
+  // ... and then there, by two greenlets at once.
+  const Hold hold = green::get_hub().hold();
+  green::Event done;
+  std::thread other([&] {
+    auto reader = green::spawn([&] { return read_some_text(server); });
+    auto writer = green::spawn([&] { server.write_all(pattern(20'000'000)); });
+    EXPECT_EQ(reader.get(), "over there");
+    writer.get();
+    done.set();
+  });
+  client.write_all("over there");
+  EXPECT_TRUE(read_text(client, 20'000'000) == pattern(20'000'000));
+  done.wait();
+  other.join();
+  auto reader = green::spawn([&] { return read_some_text(server); });
+  loopback::settle();
+  client.write_all("back here");
+  EXPECT_EQ(reader.get(), "back here");
+}
+
+TEST(Stream, MoveThatIsCutShortCanBeTriedAgain) {
+  auto [client, server] = connected();
+  EXPECT_EQ(error_of([&] { read_some_text(server, 1ms); }), std::errc::timed_out);
+  std::atomic<bool> was_killed{false};
+  const Hold hold = green::get_hub().hold();
+  green::Event done;
+  std::thread other([&] {
+    auto reader = green::spawn([&] { return read_some_text(server); });
+    yield();  // it waits for this test's hub, which is busy
+    reader.kill();
+    was_killed = true;
+    EXPECT_EQ(read_some_text(server), "in the end");
+    done.set();
+  });
+  while (!was_killed) {
+  }
+  client.write_all("in the end");
+  done.wait();
+  other.join();
+}
+
+TEST(Stream, UseOnAnotherHubWhileItIsWaitedForIsRefused) {
+  auto [client, server] = connected();
+  auto reader = green::spawn([&] { return read_some_text(server); });
+  loopback::settle();
+  std::thread([&] { EXPECT_THROW(read_some_text(server), ConcurrentUse); }).join();
+  client.write_all("for the first");
+  EXPECT_EQ(reader.get(), "for the first");
+}
+
+TEST(Stream, ClosedOnAnotherHubItIsClosedAtHome) {
+  auto [client, server] = connected();
+  EXPECT_EQ(error_of([&] { read_some_text(server, 1ms); }), std::errc::timed_out);
+  std::thread([stream = std::move(server)]() mutable { stream.close(); }).join();
+  EXPECT_EQ(read_some_text(client), "");
+}
+
+TEST(Stream, MoveTimesOutWhileTheOldHubIsBusy) {
+  auto [client, server] = connected();
+  EXPECT_EQ(error_of([&] { read_some_text(server, 1ms); }), std::errc::timed_out);
+  std::thread([&] {
+    EXPECT_EQ(error_of([&] { read_some_text(server, 1ms); }), std::errc::timed_out);
+  }).join();
+  client.write_all("still here");
+  EXPECT_EQ(read_some_text(server), "still here");
+}
+
+TEST(Stream, ClosedWhileItMovesItTellsWhoWaits) {
+  auto [client, server] = connected();
+  EXPECT_EQ(error_of([&] { read_some_text(server, 1ms); }), std::errc::timed_out);
+  std::thread([&] {
+    auto reader = green::spawn([&] { return error_of([&] { read_some_text(server); }); });
+    auto writer = green::spawn([&] { return error_of([&] { server.write_all("x"); }); });
+    loopback::settle();
+    server.close();
+    EXPECT_EQ(reader.get(), std::errc::bad_file_descriptor);
+    EXPECT_EQ(writer.get(), std::errc::bad_file_descriptor);
+  }).join();
+  EXPECT_EQ(read_some_text(client), "");
+}
+
+TEST(Stream, OutlivesTheHubThatItWasUsedOn) {
+  auto [client, server] = connected();
+  std::thread([&] {
+    EXPECT_EQ(error_of([&] { read_some_text(server, 1ms); }), std::errc::timed_out);
+  }).join();
+  client.write_all("here");
+  EXPECT_EQ(read_some_text(server), "here");
+}
+
+TEST(Stream, LeaksNoDescriptor) {
+  connected();
+  const int before = loopback::open_descriptors();
+  {
+    auto [client, server] = connected();
+    EXPECT_EQ(error_of([&] { read_some_text(server, 1ms); }), std::errc::timed_out);
+    auto killed = green::spawn([&] { read_some_text(server); });
+    loopback::settle();
+    killed.kill();
+  }
+  EXPECT_EQ(loopback::open_descriptors(), before);
+}
+
+TEST(Stream, CannotBeUsedInHubWork) {
+  auto [client, server] = connected();
+  bool was_refused = false;
+  green::Event done;
+  green::get_hub().post([&] {
+    try {
+      read_some_text(server);
+    } catch (const std::logic_error&) {
+      was_refused = true;
+    }
+    done.set();
+  });
+  done.wait();
+  EXPECT_TRUE(was_refused);
+}
+
+TEST(Stream, WaitForAPeerThatMaySpeakIsNoLoopExitButNothingElseToDoIs) {
+  auto [client, server] = connected();
+  EXPECT_EQ(error_of([&] { read_some_text(server, 1ms); }), std::errc::timed_out);
+  // Armed, but nobody waits for it.
+  green::Event never;
+  EXPECT_THROW(never.wait(), green::LoopExit);
+}
+
+}  // namespace
+}  // namespace greenroom

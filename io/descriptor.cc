@@ -1,6 +1,5 @@
 #include "greenroom/io/descriptor.h"
 
-#include <fcntl.h>
 #include <unistd.h>
 
 #include <cassert>
@@ -87,7 +86,7 @@ void Descriptor::tell(Direction direction) noexcept {
 
 void Descriptor::on_refused() noexcept {
   armed_ = interest::none;
-  tell_end(::fcntl(fd(), F_GETFD) < 0 ? EBADF : ENOSPC);
+  tell_end(ENOSPC);
 }
 
 void Descriptor::tell_end(int error) noexcept {

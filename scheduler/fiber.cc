@@ -19,24 +19,36 @@
 #include <sanitizer/tsan_interface.h>
 #endif
 
+// jump_fcontext with its return address pushed by hand instead of by a call. A processor predicts a `ret` by the last
+// `call`; jump_fcontext leaves by a jump, so after a plain call of it every return up the resumed stack is predicted
+// one level off, at some 5 ns each. This way calls and returns balance.
+asm(R"(
+.pushsection .text.greenroom_jump_fcontext,"ax",@progbits
+.p2align 4
+.globl greenroom_jump_fcontext
+.hidden greenroom_jump_fcontext
+.type greenroom_jump_fcontext,@function
+greenroom_jump_fcontext:
+  .cfi_startproc
+  leaq 1f(%rip), %rax
+  pushq %rax
+  .cfi_adjust_cfa_offset 8
+  jmp *jump_fcontext@GOTPCREL(%rip)
+  .cfi_adjust_cfa_offset -8
+1:
+  ret
+  .cfi_endproc
+.size greenroom_jump_fcontext, .-greenroom_jump_fcontext
+.popsection
+)");
+
 namespace greenroom::detail {
 
 namespace context = boost::context::detail;
 
-ExceptionState* thread_exception_state() noexcept {
-  return reinterpret_cast<ExceptionState*>(abi::__cxa_get_globals());
+ThreadState thread_state() noexcept {
+  return {reinterpret_cast<ExceptionState*>(abi::__cxa_get_globals()), &errno};
 }
-
-namespace {
-
-// jump_fcontext carries one word; the pair (from, to) lives on the leaving fiber's stack during the
-// switch.
-struct Handover {
-  Fiber* from;
-  Fiber* to;
-};
-
-}  // namespace
 
 struct Fiber::Start {
   static void enter(context::transfer_t transfer) noexcept {
@@ -44,8 +56,7 @@ struct Fiber::Start {
     handover.from->context_ = transfer.fctx;
     Fiber* self = handover.to;
     self->end_switch();
-    ExceptionState* exceptions = thread_exception_state();
-    *exceptions = ExceptionState{};
+    *thread_state().exceptions = ExceptionState{};
     self->entry_(self->argument_);
     __builtin_unreachable();
   }
@@ -122,22 +133,11 @@ void Fiber::end_switch() noexcept {
 #endif
 }
 
-void Fiber::switch_to(Fiber& to, ExceptionState* exceptions) noexcept {
-  const ExceptionState saved_exceptions = *exceptions;
-  const int saved_errno = errno;
-  Handover handover{this, &to};
-  begin_switch(to, Leaving::for_a_while);
-  const context::transfer_t transfer = context::jump_fcontext(to.context_, &handover);
-  static_cast<Handover*>(transfer.data)->from->context_ = transfer.fctx;
-  end_switch();
-  errno = saved_errno;
-  *exceptions = saved_exceptions;
-}
-
-void Fiber::leave_for(Fiber& to) noexcept {
+// The handover must not be on ASan's fake stack, which goes before the next fiber has read it.
+[[gnu::no_sanitize_address]] void Fiber::leave_for(Fiber& to) noexcept {
   Handover handover{this, &to};
   begin_switch(to, Leaving::for_good);
-  context::jump_fcontext(to.context_, &handover);
+  greenroom_jump_fcontext(to.context_, &handover);
   __builtin_unreachable();
 }
 

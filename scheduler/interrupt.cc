@@ -2,6 +2,7 @@
 
 #include <cassert>
 #include <cstdio>
+#include <cstdlib>
 #include <cstring>
 #include <typeinfo>
 
@@ -105,6 +106,7 @@ namespace {
   }
   ++self.exit_throws;
   self.extension->extension_ops->throw_exit(self);
+  std::abort();
 }
 
 }  // namespace

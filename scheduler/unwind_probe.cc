@@ -3,6 +3,8 @@
 #include <cstdint>
 #include <cstring>
 
+#include "greenroom/scheduler/landing_pad.h"
+
 // Of libgcc's unwinder: the frame description of a function, and where that starts. Not in a header
 // of it.
 extern "C" {
@@ -161,25 +163,6 @@ struct Thrown {
   }
 };
 
-// `mov %rax, %rdi; call x`, where x begins with a call of __cxa_begin_catch and one of
-// std::terminate: how clang ends a noexcept function, which otherwise looks like a catch (...).
-bool is_terminate_pad_of_clang(const std::uint8_t* pad) noexcept {
-  constexpr std::uint8_t move_and_call[] = {0x48, 0x89, 0xc7, 0xe8};
-  if (std::memcmp(pad, move_and_call, sizeof move_and_call) != 0) return false;
-  TableReader reader(pad + sizeof move_and_call);
-  const auto distance = reader.take<std::int32_t>();
-  const std::uint8_t* function = reader.position() + distance;
-  constexpr std::uint8_t push_rax[] = {0x50};
-  constexpr std::uint8_t push_frame[] = {0x55, 0x48, 0x89, 0xe5};
-  if (std::memcmp(function, push_rax, sizeof push_rax) == 0) {
-    function += sizeof push_rax;
-  } else if (std::memcmp(function, push_frame, sizeof push_frame) == 0) {
-    function += sizeof push_frame;
-  }
-  constexpr std::uint8_t call = 0xe8;
-  return function[0] == call && function[5] == call;
-}
-
 enum class Passing { through, caught, terminated };
 
 // One function's call-site table and what belongs to it.
@@ -210,9 +193,9 @@ class LanguageData {
       const std::uint64_t action = reader.take_unsigned();
       if (address < site) break;
       if (address >= site + size) continue;
-      if (pad == 0 || action == 0) return Passing::through;
-      return follow(actions_ + action - 1, reinterpret_cast<const std::uint8_t*>(pads_ + pad),
-                    thrown);
+      if (pad == 0) return Passing::through;
+      const auto* code = reinterpret_cast<const std::uint8_t*>(pads_ + pad);
+      return action == 0 ? clean_up(code) : follow(actions_ + action - 1, code, thrown);
     }
     return Passing::terminated;  // no entry: the call must not throw
   }
@@ -220,6 +203,7 @@ class LanguageData {
  private:
   Passing follow(const std::uint8_t* action, const std::uint8_t* pad,
                  const Thrown& thrown) const noexcept {
+    bool has_others = false;
     for (;;) {
       TableReader reader(action);
       const std::int64_t filter = reader.take_signed();
@@ -227,12 +211,27 @@ class LanguageData {
       const std::int64_t next = reader.take_signed();
       if (filter > 0) {
         const std::type_info* handler = type_at(static_cast<std::uint64_t>(filter));
-        if (!handler) return is_terminate_pad_of_clang(pad) ? Passing::terminated : Passing::caught;
+        if (!handler) {
+          // The end of a noexcept function looks like a catch (...) where clang compiled it.
+          const Handlers handlers =
+              has_others ? Handlers::catch_all_after_others : Handlers::catch_all;
+          const PadEnd end = follow_landing_pad(pad, handlers);
+          return end == PadEnd::terminates ? Passing::terminated : Passing::caught;
+        }
         if (thrown.is_caught_by(*handler)) return Passing::caught;
+        has_others = true;
       }
-      if (next == 0) return Passing::through;
+      if (next == 0) return clean_up(pad);
       action = next_from + next;
     }
+  }
+
+  // Something is destroyed; then the search goes on, or the noexcept function ends that this one
+  // was inlined into.
+  static Passing clean_up(const std::uint8_t* pad) noexcept {
+    return follow_landing_pad(pad, Handlers::none_that_fits) == PadEnd::terminates
+               ? Passing::terminated
+               : Passing::through;
   }
 
   // Null is catch (...).
@@ -263,11 +262,6 @@ bool would_terminate(UnwindContext thrower, const StackBounds& bounds, const std
     if (passing != Passing::through) return passing == Passing::terminated;
   } while (unwind_step(thrower, bounds));
   return false;
-}
-
-UnwindContext caller_of(const void* frame_address) noexcept {
-  const auto* frame = static_cast<const std::uintptr_t*>(frame_address);
-  return {.pc = frame[1], .sp = reinterpret_cast<std::uintptr_t>(frame + 2), .fp = frame[0]};
 }
 
 }  // namespace greenroom::detail

@@ -5,15 +5,14 @@
 // or another noexcept function. With the answer from here it stays pending instead. A few hundred
 // nanoseconds a frame, paid only when something is about to be thrown.
 //
-// Knows what gcc writes: a noexcept function has no entry for the call, an entry says what is
-// caught there. Exact but for two cases, where the answer is "no" and the program ends as it would
-// have: gcc writes no mark if, in one function, the call is inside a `try` that does not catch the
-// type and the `try` inside the noexcept; clang's mark is found only if nothing is to be destroyed
-// on the way.
+// A noexcept function has no entry for the call in its table (gcc), or one whose landing pad leads
+// to std::terminate (gcc where functions were inlined, clang). Where that is not understood, the
+// answer is "no", and the program ends as it would have.
 //
 // Thread-safe, allocates nothing.
 #pragma once
 
+#include <cstdint>
 #include <typeinfo>
 
 #include "greenroom/scheduler/stack_walk.h"
@@ -27,6 +26,9 @@ bool would_terminate(UnwindContext thrower, const StackBounds& bounds, const std
                      void* object) noexcept;
 
 // The caller of the function whose __builtin_frame_address(0) is given.
-UnwindContext caller_of(const void* frame_address) noexcept;
+inline UnwindContext caller_of(const void* frame_address) noexcept {
+  const auto* frame = static_cast<const std::uintptr_t*>(frame_address);
+  return {.pc = frame[1], .sp = reinterpret_cast<std::uintptr_t>(frame + 2), .fp = frame[0]};
+}
 
 }  // namespace greenroom::detail

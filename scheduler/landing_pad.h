@@ -1,0 +1,30 @@
+// Where the code of a landing pad leads: back to the unwinder, into a handler, or to
+// std::terminate.
+//
+// For unwind_probe: when a function is inlined into a noexcept one, and has something to destroy,
+// the compiler's tables say only "something is to be destroyed here", and the code then ends in
+// std::terminate. Follows jumps and both sides of branches through compiled x86-64 code. Whatever
+// it does not know makes the answer `unknown`. Thread-safe, allocates nothing.
+#pragma once
+
+#include <cstdint>
+
+namespace greenroom::detail {
+
+enum class PadEnd : std::uint8_t {
+  unknown,
+  goes_on,     // on some way the unwinder gets the exception back
+  catches,     // else: a handler takes it
+  terminates,  // else: only std::terminate is left
+};
+
+// What the table says the pad leads to, as far as the exception in question goes.
+enum class Handlers : std::uint8_t {
+  none_that_fits,          // it is only passed through, perhaps past handlers of other types
+  catch_all,               // or the end of a noexcept function compiled by clang
+  catch_all_after_others,  // the same, after handlers of other types
+};
+
+PadEnd follow_landing_pad(const std::uint8_t* pad, Handlers handlers) noexcept;
+
+}  // namespace greenroom::detail

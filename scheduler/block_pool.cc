@@ -6,20 +6,12 @@
 #include <cstdlib>
 #include <mutex>
 #include <new>
+#include <utility>
 #include <vector>
-
-#include "greenroom/scheduler/fiber.h"
 
 namespace greenroom::detail {
 
-namespace {
-thread_local BlockPool* thread_pool = nullptr;
-#if defined(GREENROOM_ASAN) || defined(GREENROOM_TSAN)
-constexpr bool use_malloc = true;
-#else
-constexpr bool use_malloc = false;
-#endif
-}  // namespace
+constinit thread_local BlockPool* thread_block_pool = nullptr;
 
 // Batches not in any hub's list, and the chunk that new blocks are cut from.
 struct Depot {
@@ -82,7 +74,6 @@ BlockPool::~BlockPool() {
   if (this == &depot.shared) return;
   for (std::size_t index = 0; index < classes; ++index) {
     FreeList& list = lists_[index];
-    if (list.spare) depot.put_batch(index, list.spare);
     const std::lock_guard lock(depot.shared_mutex);
     while (Block* block = list.head) {
       list.head = block->next;
@@ -91,71 +82,42 @@ BlockPool::~BlockPool() {
   }
 }
 
-void* BlockPool::allocate(std::size_t size) {
+void* BlockPool::allocate_large(std::size_t size) {
   assert(size > 0);
-  if (use_malloc || size > largest) {
-    void* block = std::malloc(size);
-    if (!block) throw std::bad_alloc();
-    return block;
-  }
-  const std::size_t index = (size - 1) / granule;
-  FreeList& list = lists_[index];
-  Block* block = list.head;
-  if (!block) [[unlikely]]
-    return refill(index);
-  list.head = block->next;
-  --list.count;
+  void* block = std::malloc(size);
+  if (!block) throw std::bad_alloc();
   return block;
 }
 
-void BlockPool::release(void* memory, std::size_t size) noexcept {
-  if (use_malloc || size > largest) {
-    std::free(memory);
-    return;
-  }
-  const std::size_t index = (size - 1) / granule;
-  FreeList& list = lists_[index];
-  auto* block = static_cast<Block*>(memory);
-  block->next = list.head;
-  list.head = block;
-  if (++list.count >= batch) [[unlikely]]
-    overflow(index);
-}
+void BlockPool::release_large(void* memory) noexcept { std::free(memory); }
 
 void* BlockPool::refill(std::size_t index) {
   FreeList& list = lists_[index];
-  Block* head = list.spare;
-  list.spare = nullptr;
-  if (!head) head = Depot::instance().take_batch(index);
+  Block* head = Depot::instance().take_batch(index);
   list.head = head->next;
   list.count = batch - 1;
   return head;
 }
 
+// The newer half stays: it is warm.
 void BlockPool::overflow(std::size_t index) noexcept {
   FreeList& list = lists_[index];
-  if (list.spare) Depot::instance().put_batch(index, list.spare);
-  list.spare = list.head;
-  list.head = nullptr;
-  list.count = 0;
+  Block* last = list.head;
+  for (std::uint32_t i = 1; i < batch; ++i) last = last->next;
+  Depot::instance().put_batch(index, std::exchange(last->next, nullptr));
+  list.count = batch;
 }
 
-void* allocate_block(std::size_t size) {
-  if (thread_pool) [[likely]]
-    return thread_pool->allocate(size);
+void* allocate_shared_block(std::size_t size) {
   Depot& depot = Depot::instance();
   const std::lock_guard lock(depot.shared_mutex);
   return depot.shared.allocate(size);
 }
 
-void release_block(void* block, std::size_t size) noexcept {
-  if (thread_pool) [[likely]]
-    return thread_pool->release(block, size);
+void release_shared_block(void* block, std::size_t size) noexcept {
   Depot& depot = Depot::instance();
   const std::lock_guard lock(depot.shared_mutex);
   depot.shared.release(block, size);
 }
-
-void set_thread_block_pool(BlockPool* pool) noexcept { thread_pool = pool; }
 
 }  // namespace greenroom::detail

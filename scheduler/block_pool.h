@@ -14,6 +14,8 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "greenroom/scheduler/sanitizers.h"
+
 namespace greenroom::detail {
 
 class BlockPool {
@@ -26,8 +28,27 @@ class BlockPool {
   BlockPool(const BlockPool&) = delete;
   BlockPool& operator=(const BlockPool&) = delete;
 
-  void* allocate(std::size_t size);
-  void release(void* block, std::size_t size) noexcept;
+  void* allocate(std::size_t size) {
+    if (!is_pooled(size)) return allocate_large(size);
+    const std::size_t index = (size - 1) / granule;
+    FreeList& list = lists_[index];
+    Block* block = list.head;
+    if (!block) [[unlikely]]
+      return refill(index);
+    list.head = block->next;
+    --list.count;
+    return block;
+  }
+  void release(void* memory, std::size_t size) noexcept {
+    if (!is_pooled(size)) return release_large(memory);
+    const std::size_t index = (size - 1) / granule;
+    FreeList& list = lists_[index];
+    auto* block = static_cast<Block*>(memory);
+    block->next = list.head;
+    list.head = block;
+    if (++list.count >= 2 * batch) [[unlikely]]
+      overflow(index);
+  }
 
  private:
   struct Block {
@@ -36,11 +57,17 @@ class BlockPool {
   struct FreeList {
     Block* head = nullptr;
     std::uint32_t count = 0;
-    Block* spare =
-        nullptr;  // a full batch, so that a list at the boundary does not visit the depot each time
   };
   static constexpr std::uint32_t batch = 64;
   static constexpr std::size_t classes = largest / granule;
+
+#if defined(GREENROOM_ASAN) || defined(GREENROOM_TSAN)
+  static constexpr bool is_pooled(std::size_t) { return false; }
+#else
+  static constexpr bool is_pooled(std::size_t size) { return size <= largest; }
+#endif
+  static void* allocate_large(std::size_t size);
+  static void release_large(void* memory) noexcept;
 
   void* refill(std::size_t index);
   void overflow(std::size_t index) noexcept;
@@ -50,13 +77,22 @@ class BlockPool {
   friend struct Depot;
 };
 
-// The calling thread's pool if it has a hub, else the shared one behind a lock. Throws
-// std::bad_alloc.
-void* allocate_block(std::size_t size);
-void release_block(void* block, std::size_t size) noexcept;
+// The pool of the hub that is bound to the calling thread; null where there is none. Set by the
+// hub.
+extern constinit thread_local BlockPool* thread_block_pool;
 
-// The pool that allocate_block uses on this thread; null where there is no hub. Set by the hub that
-// is bound.
-void set_thread_block_pool(BlockPool* pool) noexcept;
+void* allocate_shared_block(std::size_t size);
+void release_shared_block(void* block, std::size_t size) noexcept;
+
+// From the calling thread's pool if it has a hub, else from the shared one behind a lock. Throws
+// std::bad_alloc.
+inline void* allocate_block(std::size_t size) {
+  BlockPool* pool = thread_block_pool;
+  return pool ? pool->allocate(size) : allocate_shared_block(size);
+}
+inline void release_block(void* block, std::size_t size) noexcept {
+  BlockPool* pool = thread_block_pool;
+  pool ? pool->release(block, size) : release_shared_block(block, size);
+}
 
 }  // namespace greenroom::detail

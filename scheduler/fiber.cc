@@ -19,9 +19,10 @@
 #include <sanitizer/tsan_interface.h>
 #endif
 
-// jump_fcontext with its return address pushed by hand instead of by a call. A processor predicts a `ret` by the last
-// `call`; jump_fcontext leaves by a jump, so after a plain call of it every return up the resumed stack is predicted
-// one level off, at some 5 ns each. This way calls and returns balance.
+// jump_fcontext with its return address pushed by hand instead of by a call. A processor predicts a
+// `ret` by the last `call`; jump_fcontext leaves by a jump, so after a plain call of it every
+// return up the resumed stack is predicted one level off, at some 5 ns each. This way calls and
+// returns balance.
 asm(R"(
 .pushsection .text.greenroom_jump_fcontext,"ax",@progbits
 .p2align 4

@@ -12,22 +12,17 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "greenroom/scheduler/sanitizers.h"
 #include "greenroom/scheduler/stack.h"
 
-#if defined(__SANITIZE_ADDRESS__)
-#define GREENROOM_ASAN 1
-#elif defined(__has_feature)
-#if __has_feature(address_sanitizer)
-#define GREENROOM_ASAN 1
-#endif
-#endif
-#if defined(__SANITIZE_THREAD__)
-#define GREENROOM_TSAN 1
-#elif defined(__has_feature)
-#if __has_feature(thread_sanitizer)
-#define GREENROOM_TSAN 1
-#endif
-#endif
+extern "C" {
+// What boost::context's jump_fcontext returns: the context that was left, and the word it passed.
+struct greenroom_transfer {
+  void* context;
+  void* data;
+};
+greenroom_transfer greenroom_jump_fcontext(void* to, void* data) noexcept;
+}
 
 namespace greenroom::detail {
 
@@ -37,8 +32,13 @@ struct ExceptionState {
   unsigned int uncaught = 0;
 };
 
-// The calling thread's exception state. The address is stable for the life of the thread.
-ExceptionState* thread_exception_state() noexcept;
+// What the C++ runtime and libc keep per thread and a fiber must have for itself. The addresses are
+// stable for the life of the thread, and a fiber never changes threads.
+struct ThreadState {
+  ExceptionState* exceptions = nullptr;
+  int* error_number = nullptr;
+};
+ThreadState thread_state() noexcept;
 
 class Fiber {
  public:
@@ -56,7 +56,7 @@ class Fiber {
   Fiber& operator=(const Fiber&) = delete;
 
   // Leaves `this`, which must be current, for `to`. Returns when something switches back.
-  void switch_to(Fiber& to, ExceptionState* exceptions) noexcept;
+  [[gnu::always_inline]] void switch_to(Fiber& to, const ThreadState& thread) noexcept;
   // The same, for good: `this` is destroyed before anything switches to it again.
   [[noreturn]] void leave_for(Fiber& to) noexcept;
 
@@ -72,6 +72,11 @@ class Fiber {
 
  private:
   struct Start;
+  // jump_fcontext carries one word; the pair lives on the leaving fiber's stack during the switch.
+  struct Handover {
+    Fiber* from;
+    Fiber* to;
+  };
   Fiber(Stack stack, Entry entry, void* argument) noexcept;
   enum class Leaving : std::uint8_t { for_a_while, for_good };
   void begin_switch(Fiber& to, Leaving leaving) noexcept;
@@ -92,5 +97,23 @@ class Fiber {
 #endif
   unsigned valgrind_id_ = 0;
 };
+
+// Inlined into what parks: each level of calls between a switch and the user's code costs a return
+// on every resume.
+inline void Fiber::switch_to(Fiber& to, const ThreadState& thread) noexcept {
+  const ExceptionState saved_exceptions = *thread.exceptions;
+  const int saved_error = *thread.error_number;
+  Handover handover{this, &to};
+#if defined(GREENROOM_ASAN) || defined(GREENROOM_TSAN)
+  begin_switch(to, Leaving::for_a_while);
+#endif
+  const greenroom_transfer transfer = greenroom_jump_fcontext(to.context_, &handover);
+  static_cast<Handover*>(transfer.data)->from->context_ = transfer.context;
+#if defined(GREENROOM_ASAN)
+  end_switch();
+#endif
+  *thread.error_number = saved_error;
+  *thread.exceptions = saved_exceptions;
+}
 
 }  // namespace greenroom::detail

@@ -13,8 +13,8 @@
 #include "greenroom/scheduler/dump.h"
 #include "greenroom/scheduler/interrupt.h"
 #include "greenroom/scheduler/overflow_report.h"
-#include "greenroom/scheduler/unwind_probe.h"
 #include "greenroom/scheduler/throw_hook.h"
+#include "greenroom/scheduler/unwind_probe.h"
 
 namespace greenroom {
 
@@ -31,7 +31,7 @@ constexpr std::int64_t housekeeping_period =
 constexpr std::int64_t spin_time = 20'000;
 constexpr std::int64_t spin_after_mail = 50'000;
 constexpr std::int64_t trim_period = 1'000'000'000;
-constexpr int idle_runner_limit = 256;
+constexpr int idle_runner_limit = 2048;
 constexpr std::int64_t thread_end_grace = 5'000'000'000;
 
 thread_local Hub* bound_hub = nullptr;
@@ -53,8 +53,9 @@ void root_destroy(Task&) noexcept {}
 void root_abandoned(Task&) noexcept {}
 void root_stop(Task&) noexcept {}
 std::string root_describe(const Task&) { return "root greenlet"; }
-// For the overflow report: the stack is gone, so this runs on the signal stack. Describing allocates, which the thread that just
-// overflowed its own code, not malloc's, can mostly afford; the report's headline is printed before.
+// For the overflow report: the stack is gone, so this runs on the signal stack. Describing
+// allocates, which the thread that just overflowed its own code, not malloc's, can mostly afford;
+// the report's headline is printed before.
 std::size_t describe_current_task(char* buffer, std::size_t size) noexcept {
   const Hub* hub = bound_hub;
   if (!hub || !hub->current_task()) return 0;
@@ -95,7 +96,7 @@ struct HubBinding {
       return;
     }
     bound_hub = nullptr;
-    detail::set_thread_block_pool(nullptr);
+    detail::thread_block_pool = nullptr;
   }
 
   static Hub& make() {
@@ -196,13 +197,13 @@ Hub::~Hub() {
   }
   awake_hubs.fetch_sub(1);
   bound_hub = outer;
-  detail::set_thread_block_pool(outer ? &outer->blocks_ : nullptr);
+  detail::thread_block_pool = outer ? &outer->blocks_ : nullptr;
 }
 
 void Hub::bind() noexcept {
   bound_hub = this;
-  exceptions_ = detail::thread_exception_state();
-  detail::set_thread_block_pool(&blocks_);
+  thread_ = detail::thread_state();
+  detail::thread_block_pool = &blocks_;
 }
 
 void Hub::install_poller(std::unique_ptr<detail::Poller> poller) { poller_ = std::move(poller); }
@@ -311,7 +312,7 @@ std::size_t Hub::end_all_tasks(std::int64_t grace) {
 
 // ---- running ----
 
-void Hub::start_slice(Task& task) noexcept {
+inline void Hub::start_slice(Task& task) noexcept {
   task.state = TaskState::running;
   current_ = &task;
   budget_ = slice_budget_;
@@ -327,12 +328,12 @@ bool Hub::extend_slice(std::size_t mail) noexcept {
   return more > 0;
 }
 
-Task* Hub::pick() noexcept {
+inline Task* Hub::pick() noexcept {
   if (environment_ || --until_housekeeping_ < 0) return nullptr;
   return ready_.pop_front();
 }
 
-void Hub::switch_out(Task& self) noexcept {
+inline void Hub::switch_out(Task& self) noexcept {
   Fiber& from = *fiber_;
   Task* next = pick();
   if (next == &self) {
@@ -349,7 +350,7 @@ void Hub::switch_out(Task& self) noexcept {
     to = &take_runner();
   }
   fiber_ = to;
-  from.switch_to(*to, exceptions_);
+  from.switch_to(*to, thread_);
 }
 
 // From the base of a runner to a task with a stack. The runner goes back to the pool, or for good
@@ -367,7 +368,7 @@ void Hub::resume(Task& task) noexcept {
   self.next = idle_runners_;
   idle_runners_ = &self;
   ++idle_runner_count_;
-  self.switch_to(to, exceptions_);
+  self.switch_to(to, thread_);
 }
 
 void Hub::run_fresh(Task& task) {
@@ -380,7 +381,7 @@ void Hub::run_fresh(Task& task) {
     ++idle_runner_count_;
     handoff_ = &task;
     fiber_ = &own;
-    self.switch_to(own, exceptions_);
+    self.switch_to(own, thread_);
     return;
   }
   task.fiber = fiber_;
@@ -416,7 +417,7 @@ void Hub::abandon_current() noexcept {
   Fiber& from = *fiber_;
   Fiber& to = take_runner();
   fiber_ = &to;
-  from.switch_to(to, exceptions_);
+  from.switch_to(to, thread_);
   std::abort();  // nothing resumes it
 }
 
@@ -464,16 +465,11 @@ void expire(detail::TimerNode& node) noexcept {
 
 }  // namespace
 
-[[gnu::noinline]] ParkResult Hub::park(const char* reason, std::int64_t deadline,
-                                      detail::WaitsFor waits_for) noexcept {
-  return park_for(detail::caller_of(__builtin_frame_address(0)), reason, deadline, waits_for);
-}
-
-ParkResult Hub::park_for(const detail::UnwindContext& primitive, const char* reason,
-                         std::int64_t deadline, detail::WaitsFor waits_for) noexcept {
+inline ParkResult Hub::park_for(const detail::UnwindContext& primitive, const char* reason,
+                                std::int64_t deadline, detail::WaitsFor waits_for) noexcept {
   Task& self = *current_;
   assert(bound_hub == this && self.state == TaskState::running);
-  bool may_throw = self.uncancellable == 0 && exceptions_->uncaught == 0;
+  bool may_throw = self.uncancellable == 0 && thread_.exceptions->uncaught == 0;
   if (environment_) environment_->suspending(self);
   if (may_throw && (self.attention & detail::attention::throws) != 0) [[unlikely]] {
     may_throw = !would_interrupt_terminate(self, primitive);
@@ -495,6 +491,18 @@ ParkResult Hub::park_for(const detail::UnwindContext& primitive, const char* rea
   }
   self.park = nullptr;
   return self.result;
+}
+
+[[gnu::noinline]] ParkResult Hub::park(const char* reason, std::int64_t deadline,
+                                       detail::WaitsFor waits_for) noexcept {
+  return park_for(detail::caller_of(__builtin_frame_address(0)), reason, deadline, waits_for);
+}
+
+// The same once more: a call between the two would be one more return on every resume.
+[[gnu::noinline]] ParkResult detail::park(const char* reason, std::int64_t deadline,
+                                          detail::WaitsFor waits_for) noexcept {
+  return bound_hub->park_for(detail::caller_of(__builtin_frame_address(0)), reason, deadline,
+                             waits_for);
 }
 
 ParkResult Hub::yield() noexcept {
@@ -613,7 +621,7 @@ void Hub::switch_to_driver() noexcept {
   idle_runners_ = &self;
   ++idle_runner_count_;
   fiber_ = &thread_fiber_;
-  self.switch_to(thread_fiber_, exceptions_);
+  self.switch_to(thread_fiber_, thread_);
 }
 
 // At the base of a runner: back to the driver, until it wants one more task run.
@@ -645,14 +653,14 @@ bool Hub::run_slice() {
     until_housekeeping_ = 1;
     Fiber& runner = take_runner();
     fiber_ = &runner;
-    thread_fiber_.switch_to(runner, exceptions_);
+    thread_fiber_.switch_to(runner, thread_);
     fiber_ = nullptr;
   }
   bound_hub = outer;
   if (outer)
     outer->bind();
   else
-    detail::set_thread_block_pool(nullptr);
+    detail::thread_block_pool = nullptr;
   return ran;
 }
 

@@ -172,8 +172,9 @@ class Hub {
   detail::ParkResult park(const char* reason, std::int64_t deadline,
                           detail::WaitsFor waits_for) noexcept;
   // The same for a caller of the caller.
-  detail::ParkResult park_for(const detail::UnwindContext& primitive, const char* reason,
-                              std::int64_t deadline, detail::WaitsFor waits_for) noexcept;
+  [[gnu::always_inline]] detail::ParkResult park_for(const detail::UnwindContext& primitive,
+                                                     const char* reason, std::int64_t deadline,
+                                                     detail::WaitsFor waits_for) noexcept;
   detail::ParkResult yield() noexcept;
   bool wake(detail::Task& task, std::uint64_t epoch, detail::ParkResult result) noexcept;
 
@@ -220,13 +221,13 @@ class Hub {
 
   static void runner_entry(void* hub);
   [[noreturn]] void run_loop();
-  detail::Task* pick() noexcept;
+  [[gnu::always_inline]] detail::Task* pick() noexcept;
   detail::Task* next_simulated() noexcept;
   void run_fresh(detail::Task& task);
   void resume(detail::Task& task) noexcept;
-  void switch_out(detail::Task& self) noexcept;
+  [[gnu::always_inline]] void switch_out(detail::Task& self) noexcept;
   void switch_to_driver() noexcept;
-  void start_slice(detail::Task& task) noexcept;
+  [[gnu::always_inline]] void start_slice(detail::Task& task) noexcept;
   void finish(detail::Task& task);
   void unlist(detail::Task& task) noexcept;
 
@@ -247,7 +248,7 @@ class Hub {
   detail::Task* current_ = nullptr;
   detail::Fiber* fiber_ = nullptr;   // the one that runs
   detail::Task* handoff_ = nullptr;  // for the runner that is switched to: run this first
-  detail::ExceptionState* exceptions_ = nullptr;
+  detail::ThreadState thread_;
   int budget_ = 0;
   int slice_budget_ = default_budget;
   int slice_extension_ = 0;
@@ -275,7 +276,7 @@ class Hub {
   detail::Task* first_task_ = nullptr;
   detail::Task* last_task_ = nullptr;
   std::size_t task_count_ = 0;
-  std::atomic<std::size_t> load_{0};            // task_count_ at the last housekeeping
+  std::atomic<std::size_t> load_{0};  // task_count_ at the last housekeeping
   detail::HubGroup* group_ = nullptr;
   std::unique_ptr<detail::HubExtension> extensions_[2];
   std::shared_ptr<Hold::Counter> holds_;
@@ -293,12 +294,14 @@ class HubGroup {
   ~HubGroup();
   void add(Hub& hub, Role role);
   void remove(Hub& hub);
-  // Waits, without parking, until no hub of that role is left or the kernel's clock is past the deadline; false: it is.
+  // Waits, without parking, until no hub of that role is left or the kernel's clock is past the
+  // deadline; false: it is.
   bool wait_until_none(Role role, std::int64_t deadline);
   // Posts f(hub) to every hub of that role.
   void post_to_all(Role role, const std::function<void(Hub&)>& f);
 
-  // `hub` has nothing to do, nothing armed and no hold. Throws LoopExit into the main hub's root if that is true of all.
+  // `hub` has nothing to do, nothing armed and no hold. Throws LoopExit into the main hub's root if
+  // that is true of all.
   void went_quiet(Hub& hub);
   void woke(Hub& hub) noexcept;
 

@@ -4,19 +4,12 @@
 
 #include "greenroom/scheduler/hub.h"
 #include "greenroom/scheduler/interrupt.h"
-#include "greenroom/scheduler/unwind_probe.h"
 
 namespace greenroom::detail {
 
 std::int64_t now_nanoseconds() noexcept {
   Hub* hub = Hub::current_if_any();
   return hub ? hub->now() : kernel_now();
-}
-
-[[gnu::noinline]] ParkResult park(const char* reason, std::int64_t deadline,
-                                  WaitsFor waits_for) noexcept {
-  const UnwindContext primitive = caller_of(__builtin_frame_address(0));
-  return Hub::current_if_any()->park_for(primitive, reason, deadline, waits_for);
 }
 
 ParkResult yield_now() noexcept { return Hub::current_if_any()->yield(); }
@@ -110,9 +103,10 @@ void sleep(std::chrono::nanoseconds duration) {
 }
 
 void yield() {
-  detail::enter_blocking_call();
-  detail::yield_now();
-  detail::throw_pending();
+  detail::Task& self = detail::enter_blocking_call();
+  self.hub->yield();
+  if ((self.attention & detail::attention::throws) != 0) [[unlikely]]
+    detail::throw_pending();
 }
 
 }  // namespace greenroom

@@ -197,6 +197,19 @@ void arrive(Hub& hub, PostNode& node) {
 
 }  // namespace
 
+Pid start_actor(ActorTask& task) {
+  Hub& here = Hub::current();
+  Actor& actor = task.actor;
+  const Task* spawner = here.current_task();
+  if (spawner && spawner->extension) {
+    actor.parent = {0, here.id(), static_cast<const Actor&>(*spawner->extension).number};
+  }
+  actor.number = ActorHub::of(here).pids.bind(actor);
+  here.adopt(task);
+  here.start(task);
+  return actor.pid();
+}
+
 Pid start_actor(ActorTask& task, const SpawnRequest& request) {
   Hub& here = Hub::current();
   ActorHub& mine = ActorHub::of(here);
@@ -260,7 +273,8 @@ Pid start_actor(ActorTask& task, const SpawnRequest& request) {
 void end_actor(Actor& actor, const ExitReason& reason) noexcept {
   ActorHub& hub = ActorHub::of(*actor.task->hub);
   const Pid self = actor.pid();
-  if (!reason.is_quiet()) report_crash(actor, reason);
+  // What ended by a signal is told by whoever sent it.
+  if (!reason.is_quiet() && !actor.is_exiting()) report_crash(actor, reason);
   actor.has_ended = true;
   // The number is dead before the names are free, and both before anybody is told.
   hub.pids.release(actor.number);
@@ -276,10 +290,14 @@ void end_actor(Actor& actor, const ExitReason& reason) noexcept {
       send_signal({SignalKind::demonitor, self, target, reference});
     });
   }
-  fail_orphaned_replies(actor, reason);
-  const EndingScope ending(*actor.task, reason);
-  actor.mailbox.clear();
-  delete std::exchange(actor.extras, nullptr);
+  if (!actor.mailbox.empty()) {
+    const EndingScope ending(*actor.task, reason);
+    actor.mailbox.clear();
+  }
+  if (actor.extras) {
+    fail_orphaned_replies(actor, reason);
+    delete std::exchange(actor.extras, nullptr);
+  }
 }
 
 ExitReason reason_of_current_exception() {

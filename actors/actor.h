@@ -30,6 +30,7 @@ struct LinkState {
                                 // the old link, and dropped
 };
 
+struct ReplyCell;
 struct ReplyHandle;
 
 struct ActorExtras {
@@ -60,6 +61,7 @@ struct Actor : MailboxExtension {
   std::uint64_t number = 0;
   Pid parent;  // who spawned it; nobody for a promoted greenlet
   ActorExtras* extras = nullptr;
+  ReplyCell* reply_cell = nullptr;  // of the call it waits in, in its frame
   bool traps_exits = false;
   bool is_promoted = false;  // a greenlet that called self()
   bool has_ended = false;
@@ -80,15 +82,8 @@ struct ActorHub final : HubExtension {
   }
   static void make(Hub& hub);
 
-  struct ReplyEntry {
-    std::uint64_t serial = 1;
-    void* cell = nullptr;  // a ReplyCell on the waiting caller's stack
-    std::uint32_t next_free = 0;
-  };
-
   PidTable pids;
-  std::vector<ReplyEntry> replies;     // slots of the calls that wait on this hub
-  std::uint32_t free_reply = 0;        // 1-based; 0 = none
+  std::uint64_t last_call = 0;         // numbers the calls that wait on this hub
   const ExitReason* ending = nullptr;  // while an ending actor's state and mail are destroyed: why
   std::uint64_t next_reference = 0;    // a leased range of the process's monitor numbers
   std::uint64_t last_reference = 0;

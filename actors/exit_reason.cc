@@ -66,8 +66,6 @@ ExitReason ExitReason::from_current_exception() {
   return reason;
 }
 
-bool ExitReason::is_quiet() const { return tag() == "normal" || tag() == "shutdown"; }
-
 std::exception_ptr ExitReason::exception() const {
   const auto* thrown = dynamic_cast<const Thrown*>(body_);
   return thrown ? thrown->exception : nullptr;

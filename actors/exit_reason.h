@@ -38,7 +38,7 @@ class ExitReason {
 
   std::string_view tag() const { return body_->tag; }
   // normal, shutdown, or shutdown with a detail: no failure, and not reported.
-  bool is_quiet() const;
+  bool is_quiet() const { return body_->is_quiet; }
   bool has_detail() const { return body_->detail_type != nullptr; }
   // The detail; null if there is none or it is of another type.
   template <class T>
@@ -62,7 +62,8 @@ class ExitReason {
 
   // For the runtime: the parts of the standard reasons, which live for ever.
   struct Body {
-    constexpr explicit Body(std::string_view reason_tag) : tag(reason_tag), is_static(true) {}
+    constexpr explicit Body(std::string_view reason_tag)
+        : tag(reason_tag), is_static(true), is_quiet(is_quiet_tag(reason_tag)) {}
     Body(const Body&) = delete;
     Body& operator=(const Body&) = delete;
     virtual constexpr ~Body() = default;
@@ -71,17 +72,24 @@ class ExitReason {
     const std::type_info* detail_type = nullptr;
     mutable std::atomic<std::uint32_t> references{1};
     bool is_static;
+    bool is_quiet;
 
    protected:
+    static constexpr bool is_quiet_tag(std::string_view text) {
+      return text == "normal" || text == "shutdown";
+    }
     constexpr Body(std::string_view reason_tag, const std::type_info* type)
-        : tag(reason_tag), detail_type(type), is_static(false) {}
+        : tag(reason_tag),
+          detail_type(type),
+          is_static(false),
+          is_quiet(is_quiet_tag(reason_tag)) {}
   };
   constexpr explicit ExitReason(const Body& body) : body_(&body) {}
 
  private:
   struct Owned : Body {
     Owned(std::string_view reason_tag, const std::type_info* type)
-        : Body({}, type), text(reason_tag) {
+        : Body(reason_tag, type), text(reason_tag) {
       tag = text;
     }
     std::string text;

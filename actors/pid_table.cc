@@ -76,13 +76,7 @@ void PidTable::push_free(std::uint32_t index) noexcept {
   ++free_count_;
 }
 
-std::uint32_t PidTable::take_index() {
-  if (free_count_ > reuse_distance) {
-    const std::uint32_t index = first_free_;
-    first_free_ = static_cast<std::uint32_t>(slot_at(index).content >> 2);
-    --free_count_;
-    return index;
-  }
+std::uint32_t PidTable::take_fresh_index() {
   if (fresh_ == fresh_end_) {
     Directory& shared = directory();
     const std::lock_guard lock(shared.mutex);
@@ -98,12 +92,6 @@ std::uint32_t PidTable::take_index() {
     fresh_end_ = fresh_ + block_size;
   }
   return fresh_++;
-}
-
-std::uint64_t PidTable::bind(Actor& actor) {
-  Slot& slot = slot_at(take_index());
-  slot.content = reinterpret_cast<std::uintptr_t>(&actor);
-  return slot.number;
 }
 
 PostNode* PidTable::bind_leased(std::uint64_t number, Actor& actor) {

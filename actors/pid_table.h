@@ -37,7 +37,11 @@ class PidTable {
   }
 
   // A number for a new actor of this hub.
-  std::uint64_t bind(Actor& actor);
+  std::uint64_t bind(Actor& actor) {
+    Slot& slot = slot_at(take_index());
+    slot.content = reinterpret_cast<std::uintptr_t>(&actor);
+    return slot.number;
+  }
   // The actor of a leased number has arrived: returns what waited for it, oldest first.
   PostNode* bind_leased(std::uint64_t number, Actor& actor);
   // The actor is dead: its number finds nothing from now on.
@@ -88,7 +92,15 @@ class PidTable {
     return blocks_[index / block_size].load(std::memory_order_relaxed)->slots[index % block_size];
   }
   void push_free(std::uint32_t index) noexcept;
-  std::uint32_t take_index();
+  std::uint32_t take_index() {
+    if (free_count_ <= reuse_distance) [[unlikely]]
+      return take_fresh_index();
+    const std::uint32_t index = first_free_;
+    first_free_ = static_cast<std::uint32_t>(slot_at(index).content >> 2);
+    --free_count_;
+    return index;
+  }
+  std::uint32_t take_fresh_index();
 
   std::uint32_t first_free_ = no_index;
   std::uint32_t last_free_ = no_index;

@@ -9,46 +9,11 @@
 
 namespace greenroom::detail {
 
-ReplySlot::ReplySlot(ReplyCell& cell, Task& caller) : cell_(cell), hub_(ActorHub::of(*caller.hub)) {
-  if (hub_.free_reply == 0) {
-    hub_.replies.emplace_back();
-    hub_.free_reply = static_cast<std::uint32_t>(hub_.replies.size());
-  }
-  const std::uint32_t slot = hub_.free_reply;
-  ActorHub::ReplyEntry& entry = hub_.replies[slot - 1];
-  hub_.free_reply = entry.next_free;
-  entry.cell = &cell;
-  cell.task = &caller;
-  cell.epoch = caller.epoch;
-  handle_ = {caller.hub->id(), slot, entry.serial};
-}
-
-ReplySlot::~ReplySlot() {
-  ActorHub::ReplyEntry& entry = hub_.replies[handle_.slot - 1];
-  ++entry.serial;
-  entry.cell = nullptr;
-  entry.next_free = hub_.free_reply;
-  hub_.free_reply = handle_.slot;
-}
-
-ReplyCell* take_reply_cell(ActorHub& hub, const ReplyHandle& handle) noexcept {
-  if (handle.slot > hub.replies.size()) return nullptr;
-  ActorHub::ReplyEntry& entry = hub.replies[handle.slot - 1];
-  if (entry.serial != handle.serial) return nullptr;
-  return static_cast<ReplyCell*>(std::exchange(entry.cell, nullptr));
-}
-
 bool is_reply_awaited(Hub& hub, const ReplyHandle& handle) noexcept {
   if (!handle) return false;
   if (handle.hub != hub.id()) return true;
-  const ActorHub& actors = ActorHub::of(hub);
-  return handle.slot <= actors.replies.size() &&
-         actors.replies[handle.slot - 1].serial == handle.serial;
-}
-
-void wake_caller(ReplyCell& cell) noexcept {
-  Task& task = *cell.task;
-  if (task.state == TaskState::parked) task.hub->wake(task, cell.epoch, ParkResult::woken);
+  const Actor* caller = ActorHub::of(hub).pids.find(handle.caller);
+  return caller && caller->reply_cell && caller->reply_cell->serial == handle.serial;
 }
 
 namespace {

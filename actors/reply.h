@@ -1,8 +1,8 @@
 // Replies: how the answer to a call finds the greenlet that waits for it.
 //
-// A caller waits on a cell in its own frame; what travels is a handle {hub, slot, serial}. A handle
-// whose caller has left finds nothing: a late reply is dropped. Every handle is answered once, by a
-// value or, at the latest when it is destroyed, by a failure.
+// A caller waits on a cell in its own frame; what travels is a handle {hub, caller, serial}. A
+// handle whose caller has left finds nothing: a late reply is dropped. Every handle is answered
+// once, by a value or, at the latest when it is destroyed, by a failure.
 #pragma once
 
 #include <cstdint>
@@ -32,6 +32,7 @@ enum class ReplyState : std::uint8_t { waiting, value, failed };
 // Where a caller waits.
 struct ReplyCell {
   Task* task = nullptr;
+  std::uint64_t serial = 0;
   std::uint64_t epoch = 0;
   ReplyState state = ReplyState::waiting;
   std::optional<ExitReason> failure;
@@ -47,34 +48,24 @@ struct ReplyHandle {
       UINT32_MAX;  // a thread without a hub: serial is the address of its cell
 
   std::uint32_t hub = 0;
-  std::uint32_t slot = 0;  // 1-based; 0: nobody waits (a cast)
+  std::uint64_t caller = 0;  // the number of the pid that waits; 0: nobody does (a cast)
   std::uint64_t serial = 0;
 
-  explicit operator bool() const { return slot != 0; }
-};
-
-// A slot for the cell of the current greenlet, for the length of a call.
-class ReplySlot {
- public:
-  ReplySlot(ReplyCell& cell, Task& caller);
-  ~ReplySlot();
-  ReplySlot(const ReplySlot&) = delete;
-  ReplySlot& operator=(const ReplySlot&) = delete;
-  const ReplyHandle& handle() const { return handle_; }
-  // Before each park: the epoch that the answer is to wake.
-  void rearm() noexcept { cell_.epoch = cell_.task->epoch; }
-
- private:
-  ReplyCell& cell_;
-  ActorHub& hub_;
-  ReplyHandle handle_;
+  explicit operator bool() const { return caller != 0; }
 };
 
 // The cell if its caller, on this hub, still waits; it is taken out of its slot.
-ReplyCell* take_reply_cell(ActorHub& hub, const ReplyHandle& handle) noexcept;
+inline ReplyCell* take_reply_cell(ActorHub& hub, const ReplyHandle& handle) noexcept {
+  Actor* caller = hub.pids.find(handle.caller);
+  if (!caller || !caller->reply_cell || caller->reply_cell->serial != handle.serial) return nullptr;
+  return std::exchange(caller->reply_cell, nullptr);
+}
 // The caller still waits, as far as this hub can tell.
 bool is_reply_awaited(Hub& hub, const ReplyHandle& handle) noexcept;
-void wake_caller(ReplyCell& cell) noexcept;
+inline void wake_caller(ReplyCell& cell) noexcept {
+  Task& task = *cell.task;
+  if (task.state == TaskState::parked) task.hub->wake(task, cell.epoch, ParkResult::woken);
+}
 
 // A caller on a thread without a hub.
 struct ForeignCell;

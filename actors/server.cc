@@ -14,7 +14,7 @@ namespace {
 // ---- the run loop ----
 
 void construct(ServerTask& task) {
-  throw_pending();  // told to exit before its constructor: it never runs
+  throw_pending(task);  // told to exit before its constructor: it never runs
   task.start->construct(task.server_ops->state(task));
   task.has_state = true;
   const auto start = std::move(task.start);
@@ -65,16 +65,14 @@ void after_handler(ServerTask& task) {
 void handle_mail(ServerTask& task, MessagePointer& message) {
   for (std::size_t left = std::min<std::size_t>(task.actor.mailbox.size(), Hub::largest_slice);
        left > 0; --left) {
-    if ((task.attention & attention::throws) != 0) [[unlikely]]
-      throw_pending();
+    throw_pending(task);
     message = task.actor.mailbox.pop_front();
     if (!message) return;  // a handler took it itself
     handle(task, *message);
     message.reset();
     after_handler(task);
   }
-  if ((task.attention & attention::throws) != 0) [[unlikely]]
-    throw_pending();
+  throw_pending(task);
 }
 
 // Not on a kill, and not on an exit signal that was not trapped: as OTP.
@@ -145,29 +143,28 @@ void abandoned_server(Task& raw) noexcept {
 // ---- start ----
 
 Pid start_server(ServerTask& task, const SpawnOptions* options, bool is_linked) {
-  Task& starter = enter_blocking_call();
   ReplyCellOf<void> cell;
-  ReplySlot slot(cell, starter);
-  task.start->starter = slot.handle();
+  CallSite site(cell, Wait::forever());
+  task.start->starter = site.handle();
   Pid pid;
   try {
     pid = start_actor(task, {.options = options, .link = is_linked});
   } catch (const BadName&) {
     throw StartError(ExitReason("already_started", whereis(options->name).value_or(Pid{})));
   }
-  wait_for_reply(slot, cell, pid, no_deadline);
+  site.wait_for(pid);
   if (cell.state == ReplyState::failed) throw StartError(std::move(*cell.failure));
   return pid;
 }
 
 // ---- calls ----
 
-std::int64_t call_deadline(Wait wait) {
-  const std::int64_t inherited = inherited_deadline();
-  return wait.is_forever() ? inherited : std::min(wait.to_deadline(), inherited);
-}
-
 namespace {
+
+Actor& caller_of_call() {
+  Task& self = enter_blocking_call();
+  return self.extension ? actor_of(self) : current_actor();
+}
 
 // A chain of calls on this hub that would wait for the caller in the end; empty if there is none.
 std::string cycle_through(const Task& caller, Pid target) {
@@ -190,33 +187,73 @@ std::string cycle_through(const Task& caller, Pid target) {
 
 }  // namespace
 
-std::optional<ExitReason> refuse_call(const Task& caller, Pid target) {
-  if (!target) return Reason::noproc;
-  if (target.hub != caller.hub->id()) return std::nullopt;
-  const Actor* actor = ActorHub::of(*caller.hub).pids.find(target.number);
-  if (!actor) return std::nullopt;  // dead, or on its way: sending tells
-  if (actor->task == &caller) return ExitReason("calling_self");
-  if (actor->task->state != TaskState::parked ||
-      actor->task->park->waits_for.kind != WaitsFor::Kind::actor) [[likely]] {
-    return std::nullopt;
-  }
-  const std::string chain = cycle_through(caller, target);
-  if (chain.empty()) return std::nullopt;
-  const std::string self = actor_of(const_cast<Task&>(caller)).pid().to_string();
-  return ExitReason("deadlock", self + " -> " + chain + " -> " + self);
+CallSite::CallSite(ReplyCell& cell, Wait wait) : cell_(cell), caller_(caller_of_call()) {
+  Task& task = *caller_.task;
+  deadline_ = wait.is_forever() ? no_deadline : wait.to_deadline();
+  if (task.interrupts) [[unlikely]]
+    deadline_ = std::min(deadline_, inherited_deadline());
+  cell.task = &task;
+  cell.serial = ++ActorHub::of(*task.hub).last_call;
+  caller_.reply_cell = &cell;
 }
 
-bool wait_for_reply(ReplySlot& slot, ReplyCell& cell, Pid target, std::int64_t deadline) {
-  Hub& hub = *cell.task->hub;
-  while (cell.state == ReplyState::waiting) {
-    slot.rearm();
-    const ParkResult result = hub.park("call", deadline, {WaitsFor::Kind::actor, target.number});
+void CallSite::fail(const ExitReason& reason) {
+  cell_.failure = reason;
+  cell_.state = ReplyState::failed;
+}
+
+// True, and failed, if the call would wait for itself.
+bool CallSite::refuse(Pid target) {
+  if (local_ == &caller_) {
+    fail(ExitReason("calling_self"));
+    return true;
+  }
+  const std::string chain = cycle_through(*caller_.task, target);
+  if (chain.empty()) return false;
+  const std::string self = caller_.pid().to_string();
+  fail(ExitReason("deadlock", self + " -> " + chain + " -> " + self));
+  return true;
+}
+
+bool CallSite::aim_at(Pid target) {
+  target_ = target;
+  Hub& hub = *caller_.task->hub;
+  if (target.hub != hub.id() || target.node != 0) return true;
+  local_ = ActorHub::of(hub).pids.find(target.number);
+  if (!local_) return true;  // dead, or on its way: sending tells
+  const Task& task = *local_->task;
+  if (task.state != TaskState::parked || task.park->waits_for.kind != WaitsFor::Kind::actor)
+      [[likely]] {
+    if (&task != caller_.task) [[likely]]
+      return true;
+  }
+  return !refuse(target);
+}
+
+inline void CallSite::wait() {
+  Hub& hub = *caller_.task->hub;
+  while (cell_.state == ReplyState::waiting) {
+    cell_.epoch = caller_.task->epoch;
+    const ParkResult result = hub.park("call", deadline_, {WaitsFor::Kind::actor, target_.number});
     // A reply that came in the same round beats the deadline.
-    if (cell.state != ReplyState::waiting) return true;
-    if (result == ParkResult::expired) return false;
+    if (cell_.state != ReplyState::waiting) return;
+    if (result == ParkResult::expired) return fail(Reason::timeout);
     if (result == ParkResult::interrupted) throw_pending();
   }
-  return true;
+}
+
+void CallSite::send_and_wait(MessagePointer request) {
+  const Placed placed = local_ ? place_message(*local_, std::move(request))
+                               : send_message(target_, std::move(request));
+  // A request that found no room, or nobody, has failed its caller by now, for want of a better
+  // reason with this one.
+  if (placed != Placed::yes) return fail(reason_of_placed(placed));
+  wait();
+}
+
+void CallSite::wait_for(Pid target) {
+  target_ = target;
+  wait();
 }
 
 ExitReason reason_of_placed(Placed placed) {

@@ -245,12 +245,38 @@ struct ServerOfAddress<ServerName<S>> {
 template <class To>
 using ServerOf = typename ServerOfAddress<To>::type;
 
-// A call that does not park: why it has failed already, or nothing.
-std::optional<ExitReason> refuse_call(const Task& caller, Pid target);
-// Parks until the cell is answered or the deadline comes; false: it came.
-bool wait_for_reply(ReplySlot& slot, ReplyCell& cell, Pid target, std::int64_t deadline);
 ExitReason reason_of_placed(Placed placed);
-std::int64_t call_deadline(Wait wait);
+
+// One call of the current greenlet, from its entry to its answer.
+class CallSite {
+ public:
+  // **Blocks.** as the start of every blocking call does.
+  CallSite(ReplyCell& cell, Wait wait);
+  ~CallSite() { caller_.reply_cell = nullptr; }
+  CallSite(const CallSite&) = delete;
+  CallSite& operator=(const CallSite&) = delete;
+
+  std::int64_t deadline() const { return deadline_; }
+  ReplyHandle handle() const { return {caller_.task->hub->id(), caller_.number, cell_.serial}; }
+  // False if the call cannot be made; the cell says why.
+  bool aim_at(Pid target);
+  // Sends and parks until the cell is answered; a deadline that comes first answers it with
+  // `timeout`.
+  void send_and_wait(MessagePointer request);
+  // Parks until the cell is answered by that actor.
+  void wait_for(Pid target);
+
+ private:
+  [[gnu::always_inline]] void wait();
+  [[gnu::noinline]] bool refuse(Pid target);
+  [[gnu::noinline]] void fail(const ExitReason& reason);
+
+  ReplyCell& cell_;
+  Actor& caller_;
+  std::int64_t deadline_;
+  Pid target_;
+  Actor* local_ = nullptr;  // the target, if it lives on this hub
+};
 
 template <class S, class M>
 Outcome<ReplyOf<S, M>> call_from_foreign_thread(Pid target, M message, Wait wait);
@@ -297,17 +323,14 @@ auto try_call(const To& to, M message, Wait wait = std::chrono::seconds(5))
     return detail::call_from_foreign_thread<S, Value>(detail::resolve(to, 0),
                                                       Value(std::move(message)), wait);
   }
-  detail::Task& caller = detail::enter_blocking_call();
-  const std::int64_t deadline = detail::call_deadline(wait);
-  const Pid target = detail::resolve(to, deadline);
-  if (auto refused = detail::refuse_call(caller, target)) return std::move(*refused);
   detail::ReplyCellOf<R> cell;
-  detail::ReplySlot slot(cell, caller);
-  const detail::Placed placed = detail::send_message(
-      target, detail::make_request<S, Value>(Value(std::move(message)), slot.handle(), deadline));
-  if (placed != detail::Placed::yes) return detail::reason_of_placed(placed);
-  if (!detail::wait_for_reply(slot, cell, target, deadline)) return Reason::timeout;
-  if (cell.state == detail::ReplyState::failed) return std::move(*cell.failure);
+  detail::CallSite site(cell, wait);
+  if (site.aim_at(detail::resolve(to, site.deadline()))) {
+    site.send_and_wait(
+        detail::make_request<S, Value>(Value(std::move(message)), site.handle(), site.deadline()));
+  }
+  if (cell.state != detail::ReplyState::value) [[unlikely]]
+    return std::move(*cell.failure);
   if constexpr (std::is_void_v<R>) {
     return {};
   } else {

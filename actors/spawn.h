@@ -36,6 +36,8 @@ struct SpawnRequest {
 // Gives it a pid, links, monitors, names and places it, and starts it. Throws BadName if the name
 // is taken (the task is destroyed).
 Pid start_actor(ActorTask& task, const SpawnRequest& request);
+// The same with all defaults.
+Pid start_actor(ActorTask& task);
 
 template <class F, class... A>
 struct ActorBody final : ActorTask {
@@ -45,7 +47,7 @@ struct ActorBody final : ActorTask {
     auto& self = static_cast<ActorBody&>(task);
     std::optional<ExitReason> failure;
     try {
-      throw_pending();  // told to exit before its first line: it never runs
+      throw_pending(task);  // told to exit before its first line: it never runs
       std::apply([](F& f, A&... a) { std::invoke(std::move(f), std::move(a)...); }, *self.call);
     } catch (...) {
       failure = reason_of_current_exception();
@@ -54,7 +56,9 @@ struct ActorBody final : ActorTask {
   }
 
   void finish(const ExitReason& reason) noexcept {
-    {
+    if constexpr (std::is_trivially_destructible_v<std::tuple<F, A...>>) {
+      call.reset();
+    } else {
       const EndingScope ending(*this, reason);
       call.reset();
     }
@@ -100,7 +104,7 @@ struct Monitored {
 // queue, never at once. As erlang:spawn/1. With SpawnOptions first: BadName if the name is taken.
 template <class F, class... A>
 requires(!detail::is_spawn_options<F>) Pid spawn(F f, A... a) {
-  return detail::start_actor(detail::make_actor(std::move(f), std::move(a)...), {});
+  return detail::start_actor(detail::make_actor(std::move(f), std::move(a)...));
 }
 template <class F, class... A>
 Pid spawn(SpawnOptions options, F f, A... a) {

@@ -17,12 +17,11 @@ MailboxExtension& enter_receive() {
   Task* self = hub.current_task();
   if (!self) [[unlikely]]
     return current_mailbox_extension(enter_blocking_call());  // throws
-  if ((self->attention & attention::throws) != 0) [[unlikely]]
-    throw_pending();
+  throw_pending(*self);
   MailboxExtension& extension = current_mailbox_extension(*self);
   if (!hub.charge() && !hub.extend_slice(extension.mailbox.size())) [[unlikely]] {
     hub.yield();
-    if ((self->attention & attention::throws) != 0) throw_pending();
+    throw_pending(*self);
   }
   return extension;
 }

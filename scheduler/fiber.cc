@@ -19,30 +19,6 @@
 #include <sanitizer/tsan_interface.h>
 #endif
 
-// jump_fcontext with its return address pushed by hand instead of by a call. A processor predicts a
-// `ret` by the last `call`; jump_fcontext leaves by a jump, so after a plain call of it every
-// return up the resumed stack is predicted one level off, at some 5 ns each. This way calls and
-// returns balance.
-asm(R"(
-.pushsection .text.greenroom_jump_fcontext,"ax",@progbits
-.p2align 4
-.globl greenroom_jump_fcontext
-.hidden greenroom_jump_fcontext
-.type greenroom_jump_fcontext,@function
-greenroom_jump_fcontext:
-  .cfi_startproc
-  leaq 1f(%rip), %rax
-  pushq %rax
-  .cfi_adjust_cfa_offset 8
-  jmp *jump_fcontext@GOTPCREL(%rip)
-  .cfi_adjust_cfa_offset -8
-1:
-  ret
-  .cfi_endproc
-.size greenroom_jump_fcontext, .-greenroom_jump_fcontext
-.popsection
-)");
-
 namespace greenroom::detail {
 
 namespace context = boost::context::detail;
@@ -138,7 +114,7 @@ void Fiber::end_switch() noexcept {
 [[gnu::no_sanitize_address]] void Fiber::leave_for(Fiber& to) noexcept {
   Handover handover{this, &to};
   begin_switch(to, Leaving::for_good);
-  greenroom_jump_fcontext(to.context_, &handover);
+  jump(to.context_, &handover);
   __builtin_unreachable();
 }
 

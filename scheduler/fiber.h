@@ -15,15 +15,6 @@
 #include "greenroom/scheduler/sanitizers.h"
 #include "greenroom/scheduler/stack.h"
 
-extern "C" {
-// What boost::context's jump_fcontext returns: the context that was left, and the word it passed.
-struct greenroom_transfer {
-  void* context;
-  void* data;
-};
-greenroom_transfer greenroom_jump_fcontext(void* to, void* data) noexcept;
-}
-
 namespace greenroom::detail {
 
 // The first two words of __cxa_eh_globals, as the Itanium C++ ABI fixes them.
@@ -98,6 +89,36 @@ class Fiber {
   unsigned valgrind_id_ = 0;
 };
 
+// What jump_fcontext returns: the context that was left, and the word it passed.
+struct Transfer {
+  void* context;
+  void* data;
+};
+
+// boost::context's jump_fcontext, inlined, and with its return address pushed by hand instead of by
+// a call. A processor predicts a `ret` by the last `call`; jump_fcontext leaves by a jump, so after
+// a plain call of it every return up the resumed stack is predicted one level off, at some 5 ns
+// each. This way calls and returns balance. It keeps the registers that a function must keep; the
+// rest is clobbered. The 128 bytes are the red zone.
+[[gnu::always_inline]] inline Transfer jump(void* to, void* data) noexcept {
+  void* context = nullptr;
+  void* word = data;
+  void* received = nullptr;
+  asm volatile(
+      "leaq -128(%%rsp), %%rsp\n\t"
+      "leaq 1f(%%rip), %%rax\n\t"
+      "pushq %%rax\n\t"
+      "jmp *jump_fcontext@GOTPCREL(%%rip)\n"
+      "1:\n\t"
+      "leaq 128(%%rsp), %%rsp"
+      : "=&a"(context), "=&d"(received), "+D"(to), "+S"(word)
+      :
+      : "rcx", "r8", "r9", "r10", "r11", "memory", "cc", "xmm0", "xmm1", "xmm2", "xmm3", "xmm4",
+        "xmm5", "xmm6", "xmm7", "xmm8", "xmm9", "xmm10", "xmm11", "xmm12", "xmm13", "xmm14",
+        "xmm15");
+  return {context, received};
+}
+
 // Inlined into what parks: each level of calls between a switch and the user's code costs a return
 // on every resume.
 inline void Fiber::switch_to(Fiber& to, const ThreadState& thread) noexcept {
@@ -107,7 +128,7 @@ inline void Fiber::switch_to(Fiber& to, const ThreadState& thread) noexcept {
 #if defined(GREENROOM_ASAN) || defined(GREENROOM_TSAN)
   begin_switch(to, Leaving::for_a_while);
 #endif
-  const greenroom_transfer transfer = greenroom_jump_fcontext(to.context_, &handover);
+  const Transfer transfer = jump(to.context_, &handover);
   static_cast<Handover*>(transfer.data)->from->context_ = transfer.context;
 #if defined(GREENROOM_ASAN)
   end_switch();

@@ -59,10 +59,21 @@ void abandoned_greenlet(Task& task) noexcept {
   end_greenlet(greenlet);
 }
 
+namespace {
+
+// One that was to start later starts now, to find that it is not to run.
+void start_now(GreenletTask& task) {
+  if (task.state != TaskState::unscheduled) return;
+  task.hub->timers().cancel(*task.start_timer);
+  task.hub->start(task);
+}
+
+}  // namespace
+
 // The hub is ending: as a kill. One that was not started, or waits for its start, runs only to find
 // that out.
 void stop_greenlet(Task& task) noexcept {
-  if (task.state == TaskState::unscheduled) task.hub->start(task);
+  start_now(static_cast<GreenletTask&>(task));
   if ((task.attention & attention::kill) == 0) {
     throw_into(task, std::make_exception_ptr(green::GreenletExit()));
   } else {
@@ -101,20 +112,22 @@ struct Joiner final : ExitObserver {
   std::uint64_t epoch;
 };
 
-// A joiner on another hub: lives with the greenlet, holds the waiting task. A waiter that has left
-// is not found any more.
+// A joiner on another hub: lives with the greenlet, holds the waiting task. A waiter that has left,
+// perhaps with its whole hub, is not found any more.
 struct RemoteJoiner final : ExitObserver {
-  explicit RemoteJoiner(Task& task) : ExitObserver(&wake_joiner), waiter(&task), epoch(task.epoch) {
+  explicit RemoteJoiner(Task& task)
+      : ExitObserver(&wake_joiner), waiter(&task), epoch(task.epoch), port(task.hub->port()) {
     add_reference(task);
   }
   static void wake_joiner(ExitObserver& observer, GreenletTask&) noexcept {
     auto* self = static_cast<RemoteJoiner*>(&observer);
-    wake_from_anywhere(*self->waiter, self->epoch);
+    wake_by_post(self->port, *self->waiter, self->epoch);
     drop_reference(*self->waiter);
     delete self;
   }
   Task* waiter;
   std::uint64_t epoch;
+  Port& port;
 };
 
 struct Callback final : ExitObserver {
@@ -178,7 +191,7 @@ void GreenletHandle::kill(std::exception_ptr exception, Wait wait) const {
   on_home(target, [exception](GreenletTask& home) {
     if (home.has_ended()) return;
     throw_into(home, exception);
-    if (home.state == TaskState::unscheduled) home.hub->start(home);
+    start_now(home);
   });
   join(wait);
 }

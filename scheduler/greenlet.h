@@ -96,7 +96,7 @@ struct GreenletBody final : GreenletOf<T> {
   static void run(Task& task) {
     auto& self = static_cast<GreenletBody&>(task);
     try {
-      throw_pending();  // killed before its first instruction: it never runs
+      throw_pending(task);  // killed before its first instruction: it never runs
       auto invoke = [](F& f, A&... a) -> T { return std::invoke(std::move(f), std::move(a)...); };
       if constexpr (std::is_void_v<T>) {
         std::apply(invoke, *self.call);

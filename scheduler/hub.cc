@@ -49,7 +49,7 @@ int usable_processors() noexcept {
 }
 
 void root_run(Task&) { std::abort(); }
-void root_destroy(Task&) noexcept {}
+void root_destroy(Task& task) noexcept { delete &task; }
 void root_abandoned(Task&) noexcept {}
 void root_stop(Task&) noexcept {}
 std::string root_describe(const Task&) { return "root greenlet"; }
@@ -143,6 +143,7 @@ Hub::Hub()
       poller_(std::make_unique<detail::FutexPoller>(port_)),
       holds_(std::make_shared<Hold::Counter>()) {
   holds_->port = &port_;
+  new_deadlines_.next_new = new_deadlines_.previous_new = &new_deadlines_;
   bind();
   fiber_ = &thread_fiber_;
   thread_task_ = root_ = new Task(root_ops);
@@ -164,6 +165,7 @@ Hub::Hub(detail::Environment& environment)
       poller_(std::make_unique<detail::FutexPoller>(port_)),
       holds_(std::make_shared<Hold::Counter>()) {
   holds_->port = &port_;
+  new_deadlines_.next_new = new_deadlines_.previous_new = &new_deadlines_;
   awake_hubs.fetch_add(1);
 }
 
@@ -192,8 +194,8 @@ Hub::~Hub() {
   }
   if (thread_task_) {
     unlist(*thread_task_);
-    delete thread_task_->interrupts;
-    delete thread_task_;
+    delete std::exchange(thread_task_->interrupts, nullptr);
+    drop_reference(*thread_task_);  // a greenlet of another hub may still think that it joins it
   }
   awake_hubs.fetch_sub(1);
   bound_hub = outer;
@@ -355,7 +357,7 @@ inline void Hub::switch_out(Task& self) noexcept {
 
 // From the base of a runner to a task with a stack. The runner goes back to the pool, or for good
 // if there are enough.
-void Hub::resume(Task& task) noexcept {
+inline void Hub::resume(Task& task) noexcept {
   Fiber& self = *fiber_;
   Fiber& to = *task.fiber;
   start_slice(task);
@@ -371,19 +373,22 @@ void Hub::resume(Task& task) noexcept {
   self.switch_to(to, thread_);
 }
 
-void Hub::run_fresh(Task& task) {
-  if (task.stack_size != 0 && !fiber_->is_dedicated) {
-    Fiber& own = make_runner(task.stack_size);
-    own.is_dedicated = true;
-    Fiber& self = *fiber_;
-    self.next = idle_runners_;
-    idle_runners_ = &self;
-    ++idle_runner_count_;
-    handoff_ = &task;
-    fiber_ = &own;
-    self.switch_to(own, thread_);
-    return;
-  }
+// On a fiber of its own, with the stack size that it asked for.
+void Hub::run_dedicated(Task& task) {
+  Fiber& own = make_runner(task.stack_size);
+  own.is_dedicated = true;
+  Fiber& self = *fiber_;
+  self.next = idle_runners_;
+  idle_runners_ = &self;
+  ++idle_runner_count_;
+  handoff_ = &task;
+  fiber_ = &own;
+  self.switch_to(own, thread_);
+}
+
+inline void Hub::run_fresh(Task& task) {
+  if (task.stack_size != 0 && !fiber_->is_dedicated) [[unlikely]]
+    return run_dedicated(task);
   task.fiber = fiber_;
   start_slice(task);
   task.ops->run(task);
@@ -453,13 +458,8 @@ std::pair<const std::byte*, const std::byte*> Hub::stack_bounds(const Task& task
 
 namespace {
 
-struct DeadlineTimer final : detail::TimerNode {
-  Task* task = nullptr;
-  std::uint64_t epoch = 0;
-};
-
 void expire(detail::TimerNode& node) noexcept {
-  const auto& timer = static_cast<DeadlineTimer&>(node);
+  const auto& timer = static_cast<detail::DeadlineTimer&>(node);
   timer.task->hub->wake(*timer.task, timer.epoch, ParkResult::expired);
 }
 
@@ -481,13 +481,21 @@ inline ParkResult Hub::park_for(const detail::UnwindContext& primitive, const ch
   if (deadline == detail::no_deadline) {
     switch_out(self);
   } else {
-    DeadlineTimer timer;
-    timer.fire = &expire;
+    detail::DeadlineTimer timer;
+    timer.deadline = deadline;
     timer.task = &self;
     timer.epoch = self.epoch;
-    timers_.arm(timer, deadline);
+    timer.next_new = &new_deadlines_;
+    timer.previous_new = new_deadlines_.previous_new;
+    timer.previous_new->next_new = &timer;
+    new_deadlines_.previous_new = &timer;
     switch_out(self);
-    timers_.cancel(timer);
+    if (timer.next_new) {
+      timer.previous_new->next_new = timer.next_new;
+      timer.next_new->previous_new = timer.previous_new;
+    } else {
+      timers_.cancel(timer);
+    }
   }
   self.park = nullptr;
   return self.result;
@@ -526,6 +534,16 @@ bool Hub::wake(Task& task, std::uint64_t epoch, ParkResult result) noexcept {
 
 // ---- hub work ----
 
+void Hub::arm_new_deadlines() noexcept {
+  for (detail::DeadlineTimer* timer = new_deadlines_.next_new; timer != &new_deadlines_;) {
+    detail::DeadlineTimer* next = std::exchange(timer->next_new, nullptr);
+    timer->fire = &expire;
+    timers_.arm(*timer, timer->deadline);
+    timer = next;
+  }
+  new_deadlines_.next_new = new_deadlines_.previous_new = &new_deadlines_;
+}
+
 void Hub::housekeeping() {
   ++statistics_.housekeepings;
   destroy_retired();
@@ -546,6 +564,7 @@ void Hub::housekeeping() {
     poller_->poll(0);
     polled_at_ = now;
   }
+  arm_new_deadlines();
   timers_.fire_due(now);
   if (ready_.empty() && port_.is_empty()) idle();
 }
@@ -647,6 +666,7 @@ bool Hub::run_slice() {
     detail::PostNode* node = std::exchange(undelivered_, undelivered_->next);
     node->deliver(*this, *node);
   }
+  arm_new_deadlines();
   timers_.fire_due(housekept_at_);
   const bool ran = !ready_.empty();
   if (ran) {
@@ -666,6 +686,7 @@ bool Hub::run_slice() {
 
 std::int64_t Hub::next_event() {
   if (!ready_.empty() || undelivered_ || !port_.is_empty()) return environment_->now();
+  arm_new_deadlines();
   return timers_.next_deadline();
 }
 

@@ -71,6 +71,15 @@ class ReadyQueue {
   std::size_t size_ = 0;
 };
 
+// The deadline of a park, in its frame. It reaches the timer wheel at the next housekeeping only:
+// most parks with a deadline, calls above all, are over before that.
+struct DeadlineTimer : TimerNode {
+  Task* task = nullptr;
+  std::uint64_t epoch = 0;
+  DeadlineTimer* next_new = nullptr;  // in the hub's list of those that are not in the wheel yet
+  DeadlineTimer* previous_new = nullptr;
+};
+
 // What a simulation replaces. A hub without one takes the real clock, the front of the queue, and
 // its whole inbox.
 class Environment {
@@ -223,8 +232,9 @@ class Hub {
   [[noreturn]] void run_loop();
   [[gnu::always_inline]] detail::Task* pick() noexcept;
   detail::Task* next_simulated() noexcept;
-  void run_fresh(detail::Task& task);
-  void resume(detail::Task& task) noexcept;
+  [[gnu::always_inline]] void run_fresh(detail::Task& task);
+  [[gnu::noinline]] void run_dedicated(detail::Task& task);
+  [[gnu::always_inline]] void resume(detail::Task& task) noexcept;
   [[gnu::always_inline]] void switch_out(detail::Task& self) noexcept;
   void switch_to_driver() noexcept;
   [[gnu::always_inline]] void start_slice(detail::Task& task) noexcept;
@@ -237,6 +247,7 @@ class Hub {
   void destroy_retired() noexcept;
 
   void housekeeping();
+  void arm_new_deadlines() noexcept;
   void drain_inbox();
   void idle();
   bool spin() noexcept;
@@ -267,6 +278,7 @@ class Hub {
   std::int64_t trimmed_at_ = 0;
   detail::PostNode* undelivered_ = nullptr;  // taken from the inbox, held back by a simulation
   detail::TimerWheel timers_;
+  detail::DeadlineTimer new_deadlines_;  // head of a ring
   std::unique_ptr<detail::Poller> poller_;
   detail::StackPool stacks_;
   detail::BlockPool blocks_;

@@ -96,6 +96,12 @@ Interrupts& interrupts_of(Task& task);
 // when it was interrupted, after it gave back what it held.
 void throw_pending();
 
+// The same where the task is at hand: costs one test when nothing is pending.
+inline void throw_pending(const Task& self) {
+  if ((self.attention & attention::throws) != 0) [[unlikely]]
+    throw_pending();
+}
+
 // Adds an exception for the task to throw; it must live on the current hub. Wakes it if it is
 // parked and may throw.
 void throw_into(Task& task, std::exception_ptr exception);

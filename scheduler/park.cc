@@ -23,11 +23,10 @@ Task& enter_blocking_call() {
         "spawn a greenlet "
         "and block there");
   }
-  if ((self->attention & attention::throws) != 0) [[unlikely]]
-    throw_pending();
+  throw_pending(*self);
   if (!hub.charge()) [[unlikely]] {
     hub.yield();
-    if ((self->attention & attention::throws) != 0) throw_pending();
+    throw_pending(*self);
   }
   return *self;
 }
@@ -43,13 +42,17 @@ struct WakePost final : PostNode {
   std::uint64_t epoch = 0;
 };
 
-void deliver_wake(Hub& hub, PostNode& node) {
-  auto& post = static_cast<WakePost&>(node);
-  // A hub that is ending only drops the reference.
-  if (post.task->hub == &hub) hub.wake(*post.task, post.epoch, ParkResult::woken);
+void drop_wake(WakePost& post) noexcept {
   drop_reference(*post.task);
   post.~WakePost();
   release_block(&post, sizeof(WakePost));
+}
+
+void deliver_wake(Hub& hub, PostNode& node) {
+  auto& post = static_cast<WakePost&>(node);
+  // The task's hub may have ended and another one have got its port.
+  if (post.task->hub == &hub) hub.wake(*post.task, post.epoch, ParkResult::woken);
+  drop_wake(post);
 }
 
 }  // namespace
@@ -59,12 +62,16 @@ void wake_from_anywhere(Task& task, std::uint64_t epoch) {
     wake(task, epoch);
     return;
   }
+  wake_by_post(task.hub->port(), task, epoch);
+}
+
+void wake_by_post(Port& port, Task& task, std::uint64_t epoch) {
   auto* post = new (allocate_block(sizeof(WakePost))) WakePost;
   post->deliver = &deliver_wake;
   post->task = &task;
   post->epoch = epoch;
   add_reference(task);
-  if (!task.hub->port().push(*post)) deliver_wake(*task.hub, *post);
+  if (!port.push(*post)) drop_wake(*post);
 }
 
 bool WaitQueue::wake_one() noexcept {

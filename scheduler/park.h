@@ -20,6 +20,8 @@
 
 namespace greenroom::detail {
 
+class Port;
+
 // What a parked task waits for, for dumps and the wait-for graph.
 struct WaitsFor {
   enum class Kind : std::uint8_t { nothing, actor, task, descriptor, timer, mail };
@@ -58,6 +60,9 @@ bool wake(Task& task, std::uint64_t epoch, ParkResult result = ParkResult::woken
 // The same from any thread; the task is referenced until the wake arrives. Cannot tell whether it
 // won.
 void wake_from_anywhere(Task& task, std::uint64_t epoch);
+
+// The same for a task that is referenced and may have left with its hub: `port` was its hub's.
+void wake_by_post(Port& port, Task& task, std::uint64_t epoch);
 
 // A waiter in the frame of a parked task: on a WaitQueue until it is woken or its frame ends.
 struct WaitNode {

@@ -5,7 +5,9 @@
 #include <exception>
 #include <mutex>
 #include <optional>
+#include <type_traits>
 #include <utility>
+#include <variant>
 
 #include "greenroom/scheduler/interrupt.h"
 #include "greenroom/scheduler/park.h"
@@ -34,24 +36,13 @@ class Event {
 // gevent.event.AsyncResult.
 template <class T = void>
 class AsyncResult {
+  using Value = std::conditional_t<std::is_void_v<T>, std::monostate, T>;
+
  public:
   // Any thread.
-  void set(T value) {
-    {
-      const std::lock_guard lock(mutex_);
-      value_.emplace(std::move(value));
-      exception_ = nullptr;
-    }
-    event_.set();
-  }
-  void set_exception(std::exception_ptr exception) {
-    {
-      const std::lock_guard lock(mutex_);
-      value_.reset();
-      exception_ = std::move(exception);
-    }
-    event_.set();
-  }
+  void set(Value value) requires(!std::is_void_v<T>) { replace(std::move(value), nullptr); }
+  void set() requires(std::is_void_v<T>) { replace(Value(), nullptr); }
+  void set_exception(std::exception_ptr exception) { replace(std::nullopt, std::move(exception)); }
   // It has a value or an exception.
   bool ready() const { return event_.is_set(); }
   bool successful() const {
@@ -64,19 +55,33 @@ class AsyncResult {
     if (!event_.wait(wait)) throw TimeoutError();
     const std::lock_guard lock(mutex_);
     if (exception_) std::rethrow_exception(exception_);
-    return *value_;
+    if constexpr (!std::is_void_v<T>) return *value_;
   }
-  // **Blocks.** until it is set; the value, or nothing if the wait was over first or it holds an
-  // exception.
-  std::optional<T> wait(Wait wait = Wait::forever()) {
-    if (!event_.wait(wait)) return std::nullopt;
+  // **Blocks.** until it is set; the value (true for void), or nothing if the wait was over first
+  // or it holds an exception.
+  std::conditional_t<std::is_void_v<T>, bool, std::optional<Value>> wait(
+      Wait wait = Wait::forever()) {
+    if (!event_.wait(wait)) return {};
     const std::lock_guard lock(mutex_);
-    return value_;
+    if constexpr (std::is_void_v<T>) {
+      return value_.has_value();
+    } else {
+      return value_;
+    }
   }
 
  private:
+  void replace(std::optional<Value> value, std::exception_ptr exception) {
+    {
+      const std::lock_guard lock(mutex_);
+      value_ = std::move(value);
+      exception_ = std::move(exception);
+    }
+    event_.set();
+  }
+
   mutable std::mutex mutex_;
-  std::optional<T> value_;
+  std::optional<Value> value_;
   std::exception_ptr exception_;
   Event event_;
 };

@@ -124,12 +124,17 @@ void invoke_handler(void* state, Request& request) {
   auto handle = [&]() -> decltype(auto) {
     if constexpr (HandlesByValue<S, M>) {
       return server.handle(std::move(message));
-    } else {
+    } else if constexpr (HandlesByReference<S, M>) {
       return server.handle(message);
     }
   };
   if constexpr (!HandlesByValue<S, M> && !HandlesByReference<S, M>) {
-    server.handle(std::move(message), ReplyTo<R>(std::exchange(request.reply, {})));
+    ReplyTo<R> reply(std::exchange(request.reply, {}));
+    if constexpr (requires { server.handle(std::move(message), std::move(reply)); }) {
+      server.handle(std::move(message), std::move(reply));
+    } else {
+      server.handle(message, std::move(reply));
+    }
   } else if constexpr (std::is_void_v<R>) {
     handle();
     send_reply<void>(request.reply, {});

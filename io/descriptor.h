@@ -52,6 +52,8 @@ class Descriptor : public PolledFd, private PostNode {
   static void end(std::unique_ptr<Descriptor> descriptor) noexcept;
 
   const Address& address() const { return address_; }
+  // Of its home; it must have one.
+  LibevPoller& poller() const { return *home_->poller; }
 
   // Start of every operation: throws ConcurrentUse if somebody waits in that direction. **Blocks.**
   // as settle(), if it has another home.

@@ -16,7 +16,7 @@ namespace {
 
 // A busy hub that was told of descriptors it has not got to yet polls all the same after so many
 // skipped polls.
-constexpr int polls_skipped_limit = 16;
+constexpr int polls_skipped_limit = 256;
 
 static_assert(interest::read == EV_READ && interest::write == EV_WRITE);
 

@@ -104,7 +104,7 @@ void LineClause::disarm() noexcept {
 bool LineClause::on_ready() noexcept {
   if (wake_parked(*task_, epoch_)) {
     is_told_ = true;
-    poller_of(*task_->hub).add_told();
+    socket_->poller().add_told();
   }
   return true;
 }

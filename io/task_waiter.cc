@@ -20,7 +20,7 @@ TaskWaiter::TaskWaiter(Descriptor& descriptor, Direction direction, Task& task,
       fd_(descriptor.fd()),
       direction_(direction) {
   descriptor.enter(direction, *this, deadline);
-  poller_ = &poller_of(*task.hub);
+  poller_ = &descriptor.poller();
 }
 
 TaskWaiter::~TaskWaiter() {

@@ -69,13 +69,13 @@ QueueBase::Putter* QueueBase::win_putter() {
   return nullptr;
 }
 
-void QueueBase::wait_for_promise(std::unique_lock<std::mutex>& lock, Task& self, bool is_first,
+void QueueBase::wait_for_promise(std::unique_lock<std::mutex>& lock, Task& self, Place place,
                                  Wait wait, std::int64_t deadline) {
   for (;;) {
     if (is_shut_down_) throw green::ShutDown();
     if (wait.is_poll()) throw green::Empty();
     Getter node(self);
-    is_first ? getters_.push_front(node) : getters_.push_back(node);
+    place == Place::front ? getters_.push_front(node) : getters_.push_back(node);
     lock.unlock();
     const ParkResult result = park("queue.get", deadline);
     lock.lock();
@@ -92,7 +92,7 @@ void QueueBase::wait_for_promise(std::unique_lock<std::mutex>& lock, Task& self,
     } else if (result == ParkResult::expired) {
       throw green::Empty();
     }
-    is_first = true;
+    place = Place::front;
   }
 }
 

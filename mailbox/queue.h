@@ -46,6 +46,8 @@ struct QueueOptions {
 
 namespace detail {
 
+enum class QueueKind { buffered, channel };
+
 // What a queue does without knowing its items. Everything private is under mutex_.
 class QueueBase {
  public:
@@ -66,8 +68,10 @@ class QueueBase {
   // Items put and not yet task_done().
   std::size_t unfinished() const;
 
- protected:
-  enum class Kind { buffered, channel };
+ private:
+  template <class T, class Container>
+  friend class QueueOf;
+  enum class Place { back, front };
 
   // In the frame of a parked put().
   struct Putter final : WaitNode {
@@ -81,11 +85,15 @@ class QueueBase {
     bool is_promised = false;
   };
 
-  QueueBase(std::size_t capacity, Kind kind) : capacity_(capacity), kind_(kind) { all_done_.set(); }
+  QueueBase(std::size_t capacity, QueueKind kind) : capacity_(capacity), kind_(kind) {
+    all_done_.set();
+  }
 
-  bool has_room() const { return kind_ == Kind::buffered && (capacity_ == 0 || size_ < capacity_); }
+  bool has_room() const {
+    return kind_ == QueueKind::buffered && (capacity_ == 0 || size_ < capacity_);
+  }
   bool has_unpromised() const { return size_ + (is_channel() ? putting_ : 0) > promised_; }
-  bool is_channel() const { return kind_ == Kind::channel; }
+  bool is_channel() const { return kind_ == QueueKind::channel; }
   // One item more is in the queue, and one more to be done.
   void note_placed();
   // Promises what there is to the getters that wait.
@@ -97,18 +105,19 @@ class QueueBase {
 
   // Parks until an item is promised to this greenlet; throws Empty, ShutDown or what is pending,
   // and then nothing is promised to it any more.
-  void wait_for_promise(std::unique_lock<std::mutex>& lock, Task& self, bool is_first, Wait wait,
+  void wait_for_promise(std::unique_lock<std::mutex>& lock, Task& self, Place place, Wait wait,
                         std::int64_t deadline);
   // Parks until the item is placed, or there may be room (false); throws Full, ShutDown or what is
   // pending, and then it was not placed.
   bool wait_for_room(std::unique_lock<std::mutex>& lock, Task& self, void* item, Wait wait,
                      std::int64_t deadline);
+  static bool win(WaitNode& node);
   // Wakes everybody; `dropped` items will never be got.
   void shut_down(std::size_t dropped);
 
   mutable std::mutex mutex_;
   const std::size_t capacity_;
-  const Kind kind_;
+  const QueueKind kind_;
   bool is_shut_down_ = false;
   std::size_t size_ = 0;      // items in the container
   std::size_t promised_ = 0;  // getters that were woken for one and have not run yet
@@ -116,10 +125,6 @@ class QueueBase {
   std::size_t unfinished_ = 0;
   WaitQueue getters_;
   WaitQueue putters_;
-
- private:
-  static bool win(WaitNode& node);
-  void finish_one();
 
   green::Event all_done_;
 };
@@ -145,7 +150,8 @@ class QueueOf : public QueueBase {
   void shutdown(Shutdown how = Shutdown::drain);
 
  protected:
-  explicit QueueOf(std::size_t capacity, Kind kind = Kind::buffered) : QueueBase(capacity, kind) {}
+  explicit QueueOf(std::size_t capacity, QueueKind kind = QueueKind::buffered)
+      : QueueBase(capacity, kind) {}
 
   T peek_front(Wait wait);
   void push(T item) {
@@ -258,7 +264,7 @@ class PriorityQueue : public detail::QueueOf<T, detail::HeapContainer<T, Less>> 
 template <class T>
 class Channel : public detail::QueueOf<T, detail::FifoContainer<T>> {
  public:
-  Channel() : Channel::QueueOf(0, detail::QueueBase::Kind::channel) {}
+  Channel() : Channel::QueueOf(0, detail::QueueKind::channel) {}
 };
 
 }  // namespace green
@@ -302,15 +308,15 @@ T QueueOf<T, Container>::get(Wait wait) {
   Task& self = enter_blocking_call();
   const std::int64_t deadline = wait.to_deadline();
   std::unique_lock lock(mutex_);
-  bool is_first = false;
+  Place place = Place::back;
   for (;;) {
     if (has_unpromised()) {
       if (std::optional<T> item = take()) return std::move(*item);
       continue;  // of a channel: its putter had left
     }
-    wait_for_promise(lock, self, is_first, wait, deadline);
+    wait_for_promise(lock, self, place, wait, deadline);
     if (std::optional<T> item = take()) return std::move(*item);
-    is_first = true;  // the item that was promised is not there any more
+    place = Place::front;  // the item that was promised is not there any more
   }
 }
 
@@ -329,7 +335,7 @@ T QueueOf<T, Container>::peek_front(Wait wait) {
   Task& self = enter_blocking_call();
   const std::int64_t deadline = wait.to_deadline();
   std::unique_lock lock(mutex_);
-  while (size_ == 0) wait_for_promise(lock, self, false, wait, deadline);
+  while (size_ == 0) wait_for_promise(lock, self, Place::back, wait, deadline);
   T item = container_.front();
   promise_next();
   return item;

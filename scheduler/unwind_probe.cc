@@ -13,6 +13,7 @@ struct dwarf_eh_bases {  // NOLINT(readability-identifier-naming)
   void* data;
   void* function;
 };
+// NOLINTNEXTLINE(readability-identifier-naming)
 const void* _Unwind_Find_FDE(const void* address, dwarf_eh_bases* bases);
 int __gxx_personality_v0(...);
 }

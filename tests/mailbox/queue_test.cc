@@ -252,6 +252,7 @@ TEST(Queue, GettersAndPuttersAreServedInOrderOfArrival) {
   Queue<int> queue({.max_size = 1});
   Log out;
   std::vector<Greenlet<>> all;
+  all.reserve(8);
   for (int i = 0; i < 4; ++i)
     all.push_back(spawn([&, i] {
       queue.put(i);
@@ -281,6 +282,7 @@ TEST(Queue, ALateComerDoesNotTakeWhatWasPromised) {
 TEST(Queue, NeverHoldsMoreThanItsMaximum) {
   Queue<int> queue({.max_size = 2});
   std::vector<Greenlet<>> putters;
+  putters.reserve(5);
   for (int i = 0; i < 5; ++i) putters.push_back(spawn([&, i] { queue.put(i); }));
   yield();
   EXPECT_EQ(queue.size(), 2u);
@@ -494,6 +496,7 @@ TEST(Queue, CarriesEveryItemBetweenHubs) {
   Queue<int> queue({.max_size = 16});
   const Hold hold = green::get_hub().hold();
   std::vector<std::thread> threads;
+  threads.reserve(2);
   for (int t = 0; t < 2; ++t) {
     threads.emplace_back([&] {
       const Hold waits_for_others = green::get_hub().hold();

@@ -92,6 +92,7 @@ TEST(BlockPool, ThreadsWithoutAHubMayAllocateAndRelease) {
   std::mutex mutex;
   std::vector<std::pair<unsigned char*, std::size_t>> exchanged;
   std::vector<std::thread> workers;
+  workers.reserve(threads);
   for (int t = 0; t < threads; ++t) {
     workers.emplace_back([&, t] {
       for (int i = 0; i < 3'000; ++i) {

@@ -68,6 +68,7 @@ TEST_P(EventSetThenClear, WakesAllWhoWaitedAtThatTime) {
   Event event;
   std::vector<Greenlet<>> waiters;
   int woken = 0;
+  waiters.reserve(static_cast<std::size_t>(GetParam()));
   for (int i = 0; i < GetParam(); ++i)
     waiters.push_back(spawn([&] { woken += event.wait(1h) ? 1 : 0; }));
   yield();

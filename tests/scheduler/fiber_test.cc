@@ -29,36 +29,36 @@ class FiberTest : public testing::Test {
   };
 
   ~FiberTest() override {
-    for (auto& body : bodies_) stacks_.release(Fiber::destroy(*body->fiber));
+    for (auto& body : bodies) stacks.release(Fiber::destroy(*body->fiber));
   }
 
   Body& make(std::function<void()> run) {
-    bodies_.push_back(std::make_unique<Body>(Body{this, std::move(run)}));
-    Body& body = *bodies_.back();
-    body.fiber = &Fiber::create(stacks_.acquire(), &FiberTest::enter, &body);
+    bodies.push_back(std::make_unique<Body>(Body{this, std::move(run)}));
+    Body& body = *bodies.back();
+    body.fiber = &Fiber::create(stacks.acquire(), &FiberTest::enter, &body);
     return body;
   }
 
   // On the thread's stack: runs `body` until it switches back.
   void resume(Body& body) {
-    current_ = &body;
-    thread_fiber_.switch_to(*body.fiber, thread_);
+    current = &body;
+    thread_fiber.switch_to(*body.fiber, thread);
   }
   // On a body's stack: back to the thread's.
-  void go_back() { current_->fiber->switch_to(thread_fiber_, thread_); }
+  void go_back() { current->fiber->switch_to(thread_fiber, thread); }
 
   static void enter(void* argument) {
     auto& body = *static_cast<Body*>(argument);
     body.run();
     body.is_over = true;
-    body.fiber->leave_for(body.test->thread_fiber_);
+    body.fiber->leave_for(body.test->thread_fiber);
   }
 
-  StackPool stacks_;
-  Fiber thread_fiber_;
-  ThreadState thread_ = thread_state();
-  Body* current_ = nullptr;
-  std::vector<std::unique_ptr<Body>> bodies_;
+  StackPool stacks;
+  Fiber thread_fiber;
+  ThreadState thread = thread_state();
+  Body* current = nullptr;
+  std::vector<std::unique_ptr<Body>> bodies;
 };
 
 TEST_F(FiberTest, RunsFromItsFirstSwitchAndGoesOnWhereItLeft) {
@@ -177,25 +177,25 @@ TEST_F(FiberTest, SwitchesDirectlyFromOneToAnother) {
   Body* second = nullptr;
   first = &make([&] {
     out.push_back("first");
-    current_ = second;
-    first->fiber->switch_to(*second->fiber, thread_);
+    current = second;
+    first->fiber->switch_to(*second->fiber, thread);
     out.push_back("first again");
   });
   second = &make([&] {
     out.push_back("second");
-    current_ = first;
-    second->fiber->switch_to(*first->fiber, thread_);
+    current = first;
+    second->fiber->switch_to(*first->fiber, thread);
   });
   resume(*first);
   EXPECT_EQ(out, (Log{"first", "second", "first again"}));
 }
 
 TEST_F(FiberTest, TheThreadsOwnHasNoStackOfOurs) {
-  EXPECT_TRUE(thread_fiber_.is_thread());
+  EXPECT_TRUE(thread_fiber.is_thread());
   Body& body = make([&] {
     const int local = 0;
     const auto* here = reinterpret_cast<const std::byte*>(&local);
-    const Stack& stack = current_->fiber->stack();
+    const Stack& stack = current->fiber->stack();
 #if !defined(GREENROOM_ASAN)
     EXPECT_GE(here, stack.base);
     EXPECT_LT(here, stack.top());

@@ -156,6 +156,7 @@ TEST(Join, IsTrueIfTheGreenletEndsBeforeTheTimedOutJoinerRuns) {
 TEST(Join, AnyNumberMayJoinAndAllAreTold) {
   auto target = spawn([] { yield(); });
   std::vector<Greenlet<>> joiners;
+  joiners.reserve(5);
   int told = 0;
   for (int i = 0; i < 5; ++i) joiners.push_back(spawn([&] { told += target.join() ? 1 : 0; }));
   joinall(joiners);

@@ -435,6 +435,7 @@ TEST(LocalStatic, OtherGreenletsWaitForAnInitialiserThatParks) {
     return slow.number;
   };
   std::vector<Greenlet<int>> all;
+  all.reserve(3);
   for (int i = 0; i < 3; ++i) all.push_back(spawn(enter));
   yield();
   EXPECT_EQ(count, 1);
@@ -476,6 +477,7 @@ TEST(LocalStatic, IsInitialisedOnceByManyThreadsAndGreenlets) {
   };
   std::atomic<int> sum{0};
   std::vector<std::thread> threads;
+  threads.reserve(4);
   for (int t = 0; t < 4; ++t) {
     threads.emplace_back([&, t] {
       if (t % 2 == 0) {  // a plain thread, unless it is the one that initialises
@@ -582,21 +584,29 @@ TEST(LoopExit, DoesNotComeWhileAHoldPromisesNewsFromOutside) {
 
 // ---- The budget
 
-TEST(Budget, AKillAtItsYieldLosesNoPermitAndNoNews) {
+TEST(Budget, AKillAtItsYieldTakesAndLosesNothing) {
   Hub& hub = green::get_hub();
   green::Lock lock;
+  green::RLock recursive;
+  green::Barrier barrier(2);
   Event event;
   event.set();
+  auto sleeper = spawn([] { sleep(1h); });
+  yield();
   hub.set_budget(1);
-  auto locks = spawn([&] { lock.lock(); });
-  auto waits = spawn([&] { event.wait(); });
-  auto sleeps = spawn([] { sleep(0s); });
+  const std::vector<Greenlet<>> victims{
+      spawn([&] { lock.lock(); }),    spawn([&] { recursive.lock(); }),
+      spawn([&] { barrier.wait(); }), spawn([&] { event.wait(); }),
+      spawn([&] { sleeper.join(); }), spawn([] { sleep(0s); })};
   detail::yield_now();  // all have started, and yield before they try
   hub.set_budget(Hub::default_budget);
-  for (const Greenlet<>& greenlet : {Greenlet<>(locks), Greenlet<>(waits), Greenlet<>(sleeps)})
-    detail::throw_into(greenlet.task(), std::make_exception_ptr(GreenletExit()));
-  joinall({locks, waits, sleeps});
+  for (const Greenlet<>& victim : victims)
+    detail::throw_into(victim.task(), std::make_exception_ptr(GreenletExit()));
+  joinall(victims);
   EXPECT_FALSE(lock.locked());
+  EXPECT_EQ(recursive.count(), 0);
+  EXPECT_EQ(barrier.waiting(), 0);
+  sleeper.kill();
 }
 
 TEST(Budget, OneThatNeverParksLetsTheOthersRun) {

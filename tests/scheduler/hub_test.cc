@@ -19,7 +19,6 @@ namespace {
 
 using namespace std::chrono_literals;
 using green::Event;
-using green::Greenlet;
 using green::joinall;
 using green::spawn;
 

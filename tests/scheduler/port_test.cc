@@ -81,6 +81,7 @@ TEST_F(PortTest, KeepsTheOrderOfEachThread) {
   constexpr int each = 5'000;
   std::vector<std::vector<Numbered>> nodes(threads, std::vector<Numbered>(each));
   std::vector<std::thread> senders;
+  senders.reserve(threads);
   for (int t = 0; t < threads; ++t) {
     senders.emplace_back([&, t] {
       for (int i = 0; i < each; ++i) {

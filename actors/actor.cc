@@ -289,6 +289,7 @@ void end_actor(Actor& actor, const ExitReason& reason) noexcept {
     extras->watching.for_each([&](std::uint64_t reference, const Pid& target) {
       send_signal({SignalKind::demonitor, self, target, reference});
     });
+    for (const Signal& signal : extras->too_late) send_signal(signal);
   }
   if (!actor.mailbox.empty()) {
     const EndingScope ending(*actor.task, reason);

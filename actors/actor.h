@@ -32,6 +32,7 @@ struct LinkState {
 
 struct ReplyCell;
 struct ReplyHandle;
+struct Signal;
 
 struct ActorExtras {
   ActorExtras();
@@ -44,6 +45,7 @@ struct ActorExtras {
   OrderedMap<std::uint64_t, Pid> watchers;        // monitor number -> who gets the Down
   OrderedMap<std::uint64_t, Pid> watching;        // monitor number -> whose end it tells
   std::shared_ptr<const ExitReason> exit_reason;  // accepted: the actor is exiting
+  std::vector<Signal> too_late;  // links and monitors that came after that: answered as by the dead
   std::vector<ReplyHandle>
       orphaned_replies;  // lost by unwinding: answered when the reason is known
 };

@@ -15,6 +15,7 @@
 #include "greenroom/actors/spawn.h"
 #include "greenroom/actors/supervisor.h"
 #include "greenroom/actors/tasks.h"
+#include "greenroom/actors/tcp_actors.h"
 #include "greenroom/actors/timers.h"
 #include "greenroom/actors/verbs.h"
 #include "greenroom/mailbox/message.h"

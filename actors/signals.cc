@@ -81,9 +81,18 @@ void receive_link(Actor& actor, const Signal& signal) {
   if (link.unlinking == 0) link.is_active = true;
 }
 
+bool is_watching(SignalKind kind) {
+  return kind == SignalKind::link || kind == SignalKind::monitor;
+}
+
 void apply(Hub& hub, const Signal& signal) {
   Actor* actor = ActorHub::of(hub).pids.find(signal.to.number);
   if (!actor) return answer_for_the_dead(signal);
+  if (actor->is_exiting() && is_watching(signal.kind)) {
+    // It is dead to the sender, who sees that only when the names are free and all is destroyed.
+    actor->extra().too_late.push_back(signal);
+    return;
+  }
   switch (signal.kind) {
     case SignalKind::exit:
       return receive_exit(*actor, signal.from, signal.reason, false);

@@ -61,6 +61,8 @@ void unlink(Pid peer) {
 MonitorRef monitor(Pid target) {
   Actor& me = detail::current_actor();
   const std::uint64_t number = detail::new_reference(ActorHub::of(*me.task->hub));
+  // Nobody sees its own end: a reference, and no monitor, as in Erlang.
+  if (target == me.pid()) return MonitorRef(number, target);
   me.extra().watching[number] = target;
   detail::send_signal({SignalKind::monitor, me.pid(), target, number});
   return MonitorRef(number, me.pid());
@@ -73,7 +75,7 @@ MonitorRef monitor(std::string_view name) {
 
 bool demonitor(MonitorRef ref) {
   Actor& me = detail::current_actor();
-  if (!ref) return true;
+  if (!ref) return false;
   if (ref.owner() != me.pid()) {
     throw std::logic_error("demonitor: the reference belongs to " + ref.owner().to_string() +
                            "; only the actor that made it may");
@@ -84,9 +86,9 @@ bool demonitor(MonitorRef ref) {
     detail::send_signal({SignalKind::demonitor, me.pid(), to, ref.number()});
     return true;
   }
-  return me.mailbox.remove_first_if([&](Message& message) {
-    return message.is<Down>() && message.as<Down>().ref == ref;
-  }) == nullptr;
+  me.mailbox.remove_first_if(
+      [&](Message& message) { return message.is<Down>() && message.as<Down>().ref == ref; });
+  return false;
 }
 
 bool trap_exits(bool on) { return std::exchange(detail::current_actor().traps_exits, on); }

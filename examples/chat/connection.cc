@@ -1,0 +1,179 @@
+#include "chat/connection.h"
+
+#include <algorithm>
+#include <filesystem>
+#include <iterator>
+#include <optional>
+#include <string>
+#include <utility>
+
+#include "chat/directory.h"
+#include "chat/room.h"
+#include "greenroom/actors/actors.h"
+
+namespace chat {
+
+namespace {
+
+using namespace greenroom;
+using namespace std::chrono_literals;
+
+constexpr auto write_limit = 5s;
+
+bool is_name(const std::string& text) {
+  return !text.empty() && text.size() <= 32 &&
+         std::all_of(text.begin(), text.end(), [](unsigned char c) { return c > ' ' && c < 0x7f; });
+}
+
+// What goes to other terminals: no control characters.
+std::string printable(std::string text) {
+  std::replace_if(
+      text.begin(), text.end(), [](unsigned char c) { return c < ' ' || c == 0x7f; }, '?');
+  return text;
+}
+
+std::string stats() {
+  std::error_code ignored;
+  const auto fds = std::distance(std::filesystem::directory_iterator("/proc/self/fd", ignored),
+                                 std::filesystem::directory_iterator());
+  const int restarts = call(ServerName<Directory>("directory"), Directory::Restarts{});
+  // One descriptor was that of the directory just read.
+  return "actors=" + std::to_string(processes().size()) + " fds=" + std::to_string(fds - 1) +
+         " restarts=" + std::to_string(restarts);
+}
+
+class Client {
+ public:
+  explicit Client(tcp::Stream& stream)
+      : stream_(stream),
+        nick_("guest" + std::to_string(self().index()) + "_" + std::to_string(self().serial())) {}
+
+  void write(const std::string& line) { stream_.write_all(line + "\n", write_limit); }
+  bool is_watched(const Down& down) const { return room_ && down.ref == watch_; }
+
+  // False: the client is done.
+  bool obey(const std::string& line) {
+    if (line.empty()) return true;
+    if (line[0] != '/') return say(line), true;
+    const std::size_t space = line.find(' ');
+    const std::string verb = line.substr(0, space);
+    const std::string rest = space == std::string::npos ? "" : line.substr(space + 1);
+    if (verb == "/quit") return false;
+    if (verb == "/nick") {
+      rename(rest);
+    } else if (verb == "/join") {
+      join(rest);
+    } else if (verb == "/stats") {
+      write(stats());
+    } else if (verb == "/leave" || verb == "/who" || verb == "/crash") {
+      in_room(verb);
+    } else {
+      write("! no such command: " + printable(verb));
+    }
+    return true;
+  }
+
+  // The room has crashed: its next incarnation gets this member back.
+  void rejoin() {
+    const Room::Joined joined = enter(true);
+    if (!joined.is_in) {
+      room_.reset();
+      return write("! your nick was taken while the room restarted");
+    }
+    write("* " + *room_ + " restarted " + server().find()->pid().to_string());
+  }
+
+ private:
+  ServerName<Room> server() const { return ServerName<Room>(room_id(*room_)); }
+
+  void say(const std::string& text) {
+    if (!room_) return write("! join a room first: /join R");
+    cast(server(), Room::Say{self(), printable(text)});
+  }
+
+  void rename(const std::string& nick) {
+    if (!is_name(nick)) return write("! a nick is 1 to 32 visible characters");
+    const std::optional<std::string> room = room_;
+    leave();
+    const std::string old = std::exchange(nick_, nick);
+    if (!room || join(*room)) return;
+    nick_ = old;
+    join(*room);
+  }
+
+  bool join(const std::string& room) {
+    if (!is_name(room)) return write("! a room's name is 1 to 32 visible characters"), false;
+    if (room_ == room) return write("! you are in " + room), true;
+    call(ServerName<Directory>("directory"), Directory::Open{room});
+    leave();
+    room_ = room;
+    const Room::Joined joined = enter(false);
+    if (!joined.is_in) {
+      room_.reset();
+      return write("! the nick " + nick_ + " is taken in " + room), false;
+    }
+    for (const std::string& line : joined.last) write(line);
+    return true;
+  }
+
+  // Tries again while the room restarts.
+  Room::Joined enter(bool is_again) {
+    for (;;) {
+      const auto joined = try_call(server().waiting(), Room::Join{self(), nick_, is_again});
+      if (!joined && joined.reason() == Reason::timeout) throw CallError(joined.reason());
+      const auto room = server().find();
+      if (!joined || !room) continue;
+      watch_ = monitor(room->pid());
+      return *joined;
+    }
+  }
+
+  void leave() {
+    if (!room_) return;
+    demonitor(watch_);
+    cast(server(), Room::Leave{self()});
+    room_.reset();
+  }
+
+  void in_room(const std::string& verb) {
+    if (!room_) return write("! you are in no room");
+    if (verb == "/crash") return cast(server(), Room::Crash{});
+    if (verb == "/leave") return leave();
+    const auto who = try_call(server().waiting(), Room::Who{});
+    if (!who) return write("! " + who.reason().to_string());
+    std::string line = "* " + *room_ + " who " + server().find()->pid().to_string();
+    for (const std::string& nick : *who) line += " " + nick;
+    write(line);
+  }
+
+  tcp::Stream& stream_;
+  std::string nick_;
+  std::optional<std::string> room_;
+  MonitorRef watch_;
+};
+
+}  // namespace
+
+void connection(tcp::Stream stream) {
+  stream.set_write_limit(write_limit);
+  tcp::Lines lines(stream);
+  Client client(stream);
+  try {
+    bool goes_on = true;
+    while (goes_on) {
+      goes_on = receive(
+          next_line(lines,
+                    [&](std::optional<std::string> line) { return line && client.obey(*line); }),
+          [&](const tcp::Line& line) { return client.write(line.text), true; },
+          when([&](const Down& down) { return client.is_watched(down); },
+               [&](const Down&) { return client.rejoin(), true; }),
+          [](const Down&) { return true; });
+    }
+  } catch (const IoError& error) {
+    // The client is gone, does not read, or sent a line that is too long: that is no failure of
+    // ours.
+    if (error.code() == std::errc::message_size) stream.write_all("! line too long\n", 100ms);
+  }
+}
+
+}  // namespace chat

@@ -5,9 +5,13 @@
 namespace chat {
 
 void Directory::handle(const Open& open) {
-  // A room that crashes just now is in the supervisor's hands: its name comes back by itself.
   if (starts_.count(open.room) > 0) return;
-  greenroom::start_child<Room>("rooms", {.id = room_id(open.room)}, open.room);
+  try {
+    greenroom::start_child<Room>("rooms", {.id = room_id(open.room)}, open.room);
+  } catch (const greenroom::ChildError& error) {
+    // It is there, and its Opened is still in the mailbox.
+    if (error.reason().tag() != "already_started") throw;
+  }
 }
 
 }  // namespace chat

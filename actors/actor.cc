@@ -39,13 +39,23 @@ void fail_orphaned_replies(Actor& actor, const ExitReason& reason) noexcept {
 
 struct ActorHub::Leases {
   struct Lease {
+    std::uint64_t incarnation = 0;  // of the hub that set the numbers aside
     std::vector<std::uint64_t> numbers;
     bool is_asked = false;  // for more
   };
   std::unordered_map<std::uint32_t, Lease> by_hub;
 };
 
-ActorHub::ActorHub() = default;
+namespace {
+
+std::uint64_t next_incarnation() {
+  static std::atomic<std::uint64_t> last{0};
+  return last.fetch_add(1, std::memory_order_relaxed) + 1;
+}
+
+}  // namespace
+
+ActorHub::ActorHub() : incarnation(next_incarnation()) {}
 ActorHub::~ActorHub() = default;
 
 void ActorHub::make(Hub& hub) { hub.extension(Layer::actors) = std::make_unique<ActorHub>(); }
@@ -155,6 +165,9 @@ std::uint64_t leased_number(Hub& here, Hub& home) {
   ActorHub& mine = ActorHub::of(here);
   if (!mine.leases) mine.leases = std::make_unique<ActorHub::Leases>();
   ActorHub::Leases::Lease& lease = mine.leases->by_hub[home.id()];
+  const std::uint64_t incarnation = ActorHub::of(home).incarnation;
+  // Numbers of a hub that has ended and had the same port are nobody's.
+  if (lease.incarnation != incarnation) lease = {incarnation, {}};
   if (lease.numbers.empty()) lease.numbers = PidTable::lease_new_block(ActorHub::of(home).pids);
   const std::uint64_t number = lease.numbers.back();
   lease.numbers.pop_back();
@@ -164,10 +177,12 @@ std::uint64_t leased_number(Hub& here, Hub& home) {
     lease.is_asked = true;
     post_to_port(home.id(), [from = here.id(), to = home.id()](Hub& target) {
       auto numbers = ActorHub::of(target).pids.lease(PidTable::block_size);
-      post_to_port(from, [to, numbers = std::move(numbers)](Hub& asker) {
+      const std::uint64_t granter = ActorHub::of(target).incarnation;
+      post_to_port(from, [to, granter, numbers = std::move(numbers)](Hub& asker) {
         ActorHub& asking = ActorHub::of(asker);
         if (!asking.leases) return;
         ActorHub::Leases::Lease& granted = asking.leases->by_hub[to];
+        if (granted.incarnation != granter) return;
         granted.is_asked = false;
         granted.numbers.insert(granted.numbers.end(), numbers.begin(), numbers.end());
       });

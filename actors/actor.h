@@ -85,6 +85,7 @@ struct ActorHub final : HubExtension {
   static void make(Hub& hub);
 
   PidTable pids;
+  const std::uint64_t incarnation;     // ports are used again: this tells whose a lease is
   std::uint64_t last_call = 0;         // numbers the calls that wait on this hub
   const ExitReason* ending = nullptr;  // while an ending actor's state and mail are destroyed: why
   std::uint64_t next_reference = 0;    // a leased range of the process's monitor numbers

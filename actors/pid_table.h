@@ -36,6 +36,9 @@ class PidTable {
                                                            : nullptr;
   }
 
+  // The number's actor lives here, or is on its way here.
+  bool is_current(std::uint64_t number) const noexcept { return slot_of(number) != nullptr; }
+
   // A number for a new actor of this hub.
   std::uint64_t bind(Actor& actor) {
     Slot& slot = slot_at(take_index());

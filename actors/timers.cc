@@ -26,11 +26,19 @@ bool is_gone(Hub& hub, Pid to) {
   return !to || (to.hub == hub.id() && !ActorHub::of(hub).pids.find(to.number));
 }
 
+// An interval to another hub ends when that hub says that the actor has ended.
+bool ask_whether_gone(const MessageTimer& timer) {
+  return post_to_port(timer.to.hub, [id = timer.id, to = timer.to](Hub& there) {
+    if (!ActorHub::of(there).pids.is_current(to.number)) cancel_timer(TimerRef(id));
+  });
+}
+
 void fire(TimerNode& node) noexcept {
   auto& timer = static_cast<MessageTimer&>(node);
   MessageTimers& timers = *timer.owner;
-  const bool is_last = timer.interval == 0 || is_gone(timers.hub, timer.to);
+  bool is_last = timer.interval == 0 || is_gone(timers.hub, timer.to);
   if (!is_gone(timers.hub, timer.to)) send_message(timer.to, timer.make());
+  if (!is_last && timer.to.hub != timers.hub.id()) is_last = !ask_whether_gone(timer);
   if (is_last) {
     timers.by_id.erase(timer.id);
     return;

@@ -5,6 +5,7 @@
 #include <functional>
 #include <memory>
 #include <optional>
+#include <stdexcept>
 #include <utility>
 
 #include "greenroom/actors/verbs.h"
@@ -34,6 +35,8 @@ TimerRef send_after(std::chrono::nanoseconds delay, Pid to, T message) {
 // ended. Counted from the start: a late one does not shift the next. The interval must be positive.
 template <class T>
 TimerRef send_interval(std::chrono::nanoseconds interval, Pid to, T message) {
+  if (interval.count() <= 0)
+    throw std::invalid_argument("send_interval: the interval must be positive");
   return detail::start_message_timer(
       interval, interval, to,
       [message = detail::Stored<T>(std::move(message))] { return detail::message_of(message); });

@@ -4,6 +4,7 @@
 
 #include "greenroom/actors/crash_report.h"
 #include "greenroom/actors/name_waiters.h"
+#include "greenroom/actors/verbs.h"
 #include "greenroom/scheduler/interrupt.h"
 
 namespace greenroom {
@@ -152,7 +153,14 @@ Pid start_server(ServerTask& task, const SpawnOptions* options, bool is_linked) 
   } catch (const BadName&) {
     throw StartError(ExitReason("already_started", whereis(options->name).value_or(Pid{})));
   }
-  site.wait_for(pid);
+  try {
+    site.wait_for(pid);
+  } catch (const TimeoutError&) {
+    // Nobody would ever know it: it does not start.
+    if (is_linked) unlink(pid);
+    exit(pid, Reason::kill);
+    throw;
+  }
   if (cell.state == ReplyState::failed) throw StartError(std::move(*cell.failure));
   return pid;
 }

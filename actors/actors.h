@@ -21,6 +21,7 @@
 #include "greenroom/mailbox/message.h"
 #include "greenroom/mailbox/receive.h"
 #include "greenroom/scheduler/green.h"
+#include "greenroom/scheduler/offload.h"
 
 namespace greenroom {
 

@@ -43,7 +43,8 @@ void wait_for_state(Pid pid, const std::string& state) {
 void wait_until(const std::function<bool()>& condition) {
   const auto deadline = clock::now() + patience;
   while (!condition()) {
-    if (clock::now() > deadline) throw std::runtime_error("the state that was waited for never came");
+    if (clock::now() > deadline)
+      throw std::runtime_error("the state that was waited for never came");
     yield();
   }
 }

@@ -1,0 +1,235 @@
+// Crash reports: who gets one, what is in it, and how many there are under a storm.
+
+#include "greenroom/actors/crash_report.h"
+
+#include <gtest/gtest.h>
+
+#include <memory>
+#include <mutex>
+#include <nlohmann/json.hpp>
+#include <stdexcept>
+#include <string>
+#include <vector>
+
+#include "greenroom/tests/actors/probe.h"
+
+namespace greenroom {
+namespace crash_report_test {
+
+// With names that can be looked up, and too different to be merged.
+[[gnu::noinline]] void pour_tea(int cups) {
+  if (cups > 2) throw std::runtime_error("out of tea");
+  asm volatile("");
+}
+[[gnu::noinline]] void serve_table(int cups) {
+  pour_tea(cups + 1);
+  asm volatile("" ::: "memory");
+}
+[[gnu::noinline]] void open_tea_house(int cups) {
+  serve_table(cups + 1);
+  asm volatile("nop");
+}
+[[gnu::noinline]] int look_beyond_the_end(const std::vector<int>& list) {
+  const int n = list.at(list.size() + 5);
+  asm volatile("nop; nop");
+  return n;
+}
+
+namespace {
+
+using namespace probe;
+
+struct Go {};
+
+// Keeps what is reported while it lives. Reports are made on any hub.
+class Reports {
+ public:
+  Reports() {
+    set_crash_logger([this](const CrashReport& report) {
+      const std::lock_guard lock(mutex_);
+      all_.push_back(report);
+    });
+  }
+  ~Reports() { set_crash_logger({}); }
+  std::vector<CrashReport> take() {
+    const std::lock_guard lock(mutex_);
+    return std::exchange(all_, {});
+  }
+
+ private:
+  std::mutex mutex_;
+  std::vector<CrashReport> all_;
+};
+
+// The one report that the end of an actor running f makes.
+template <class F>
+CrashReport report_of(F f, SpawnOptions options = {}) {
+  Reports reports;
+  end_of(spawn_monitor(std::move(options), std::move(f)));
+  const auto all = reports.take();
+  EXPECT_EQ(all.size(), 1U);
+  return all.empty() ? CrashReport() : all[0];
+}
+
+TEST(CrashReport, ShowsTheFunctionsThatLedToAThrow) {
+  in_actor([] {
+    const std::string text = report_of([] { open_tea_house(1); }).to_text();
+    for (const char* part : {"out of tea", "pour_tea", "serve_table", "open_tea_house"})
+      EXPECT_NE(text.find(part), std::string::npos) << part << " is not in\n" << text;
+  });
+}
+
+TEST(CrashReport, ShowsWhoCalledALibrarysFunctionThatThrew) {
+  in_actor([] {
+    const std::string text = report_of([] {
+                               look_beyond_the_end(std::vector<int>{1, 2, 3});
+                             }).to_text();
+    EXPECT_NE(text.find("look_beyond_the_end"), std::string::npos) << text;
+    EXPECT_NE(text.find("out_of_range"), std::string::npos) << text;
+  });
+}
+
+TEST(CrashReport, ShowsTheThrowOfAnExceptionThatWasRethrownLater) {
+  in_actor([] {
+    const CrashReport report = report_of([] {
+      std::exception_ptr kept;
+      try {
+        open_tea_house(1);
+      } catch (...) {
+        kept = std::current_exception();
+      }
+      yield();
+      std::rethrow_exception(kept);
+    });
+    EXPECT_NE(report.reason.stack().find("pour_tea"), std::string::npos) << report.reason.stack();
+  });
+}
+
+TEST(CrashReport, ShowsAServersHandler) {
+  in_actor([] {
+    struct TeaServer {
+      void handle(Go) { open_tea_house(1); }
+    };
+    Reports reports;
+    const auto server = start<TeaServer>(SpawnOptions{.name = "tea"});
+    cast(server, Go{});
+    end_of(server.pid());
+    wait_until([&] { return !is_alive(server.pid()); });
+    const auto all = reports.take();
+    ASSERT_EQ(all.size(), 1U);
+    const std::string text = all[0].to_text();
+    for (const char* part : {"'tea'", "TeaServer", "pour_tea", "out of tea"})
+      EXPECT_NE(text.find(part), std::string::npos) << part << " is not in\n" << text;
+  });
+}
+
+TEST(CrashReport, TellsWhoItWasWithItsParentLinksAndMail) {
+  in_actor([] {
+    trap_exits();
+    Reports reports;
+    const Pid crashed = spawn_link(SpawnOptions{.name = "waiter", .label = "tea waiter"}, [] {
+      receive([](Go) {});
+      throw std::runtime_error("no");
+    });
+    for (int i = 0; i < 3; ++i) send(crashed, i);
+    send(crashed, std::string("order"));
+    send(crashed, Go{});
+    next<Exit>();
+    const auto all = reports.take();
+    ASSERT_EQ(all.size(), 1U);
+    const CrashReport& report = all[0];
+    EXPECT_EQ(report.pid, crashed);
+    EXPECT_EQ(report.parent, self());
+    EXPECT_EQ(report.names, std::vector<std::string>{"waiter"});
+    EXPECT_NE(report.description.find("tea waiter"), std::string::npos);
+    EXPECT_EQ(report.links, std::vector<Pid>{self()});
+    EXPECT_EQ(report.reason, Reason::error);
+    EXPECT_EQ(report.mailbox_size, 4U);
+    EXPECT_EQ(report.mailbox_types.at("int"), 3U);
+    const std::string text = report.to_text();
+    for (const std::string& part :
+         {std::string("'waiter'"), self().to_string(), std::string("4 messages")})
+      EXPECT_NE(text.find(part), std::string::npos) << part << " is not in\n" << text;
+  });
+}
+
+TEST(CrashReport, SummarizesAHugeMailboxWithoutReadingAllOfIt) {  // G7
+  in_actor([] {
+    Reports reports;
+    const Monitored crashed = spawn_monitor([] {
+      receive([](Go) {});
+      stop(ExitReason("boom"));
+    });
+    for (int i = 0; i < 5000; ++i) send(crashed.pid, i);
+    send(crashed.pid, Go{});
+    end_of(crashed);
+    const auto all = reports.take();
+    ASSERT_EQ(all.size(), 1U);
+    EXPECT_EQ(all[0].mailbox_size, 5000U);
+    EXPECT_EQ(all[0].mailbox_types.at("int"), 1000U);
+    EXPECT_LT(all[0].to_text().size(), 2000U);
+  });
+}
+
+TEST(CrashReport, HasAJsonForm) {
+  in_actor([] {
+    const CrashReport report =
+        report_of([] { open_tea_house(1); }, SpawnOptions{.name = "with \"quotes\"\n\xff"});
+    const std::string line = report.to_json();
+    EXPECT_EQ(line.find('\n'), std::string::npos);
+    const auto json = nlohmann::json::parse(line);
+    EXPECT_EQ(json["pid"], report.pid.to_string());
+    EXPECT_EQ(json["parent"], self().to_string());
+    EXPECT_NE(json["reason"].get<std::string>().find("out of tea"), std::string::npos);
+    EXPECT_NE(json["stack"].get<std::string>().find("pour_tea"), std::string::npos);
+    EXPECT_EQ(json["names"].size(), 1U);
+    EXPECT_EQ(json["mailbox"]["size"], 0);
+    EXPECT_TRUE(json["links"].is_array());
+  });
+}
+
+TEST(CrashReport, IsNotMadeForQuietReasons) {  // G5, X3
+  in_actor([] {
+    Reports reports;
+    end_of(spawn_monitor([] {}));
+    end_of(spawn_monitor([] { stop(Reason::normal); }));
+    end_of(spawn_monitor([] { stop(Reason::shutdown); }));
+    end_of(spawn_monitor([] { stop(ExitReason("shutdown", 5)); }));
+    EXPECT_TRUE(reports.take().empty());
+    end_of(spawn_monitor([] { stop(ExitReason("boom")); }));
+    EXPECT_EQ(reports.take().size(), 1U);
+  });
+}
+
+TEST(CrashReport, GoesToStderrByDefault) {
+  testing::internal::CaptureStderr();
+  EXPECT_EQ(run([] { open_tea_house(1); }), 1);
+  const std::string text = testing::internal::GetCapturedStderr();
+  EXPECT_NE(text.find("out of tea"), std::string::npos) << text;
+  EXPECT_NE(text.find("pour_tea"), std::string::npos) << text;
+}
+
+TEST(CrashReport, OfALoggerThatThrowsEndsNobodyElse) {
+  testing::internal::CaptureStderr();
+  in_actor([] {
+    set_crash_logger([](const CrashReport&) { throw std::runtime_error("bad logger"); });
+    EXPECT_EQ(end_of(spawn_monitor([] { stop(ExitReason("boom")); })), ExitReason("boom"));
+  });
+  EXPECT_NE(testing::internal::GetCapturedStderr().find("could not be reported"),
+            std::string::npos);
+}
+
+// Last, as it uses up what may be reported in a second.
+TEST(CrashReportStorm, ReportsSomeOfThem) {
+  in_actor([] {
+    Reports reports;
+    for (int i = 0; i < 2000; ++i) end_of(spawn_monitor([] { stop(ExitReason("boom")); }));
+    const std::size_t made = reports.take().size();
+    EXPECT_GE(made, 1U);
+    EXPECT_LT(made, 1000U);
+  });
+}
+
+}  // namespace
+}  // namespace crash_report_test
+}  // namespace greenroom

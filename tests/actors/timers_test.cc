@@ -1,0 +1,141 @@
+// Messages in the future: rules T1-T4. Orders are asserted, durations are not.
+
+#include <gtest/gtest.h>
+
+#include <memory>
+#include <stdexcept>
+
+#include "greenroom/tests/actors/probe.h"
+
+namespace greenroom {
+namespace {
+
+using namespace probe;
+
+struct Go {};
+
+TEST(SendAfter, SendsTheMessageItselfOnce) {  // T1
+  in_actor([] {
+    send_after(1ms, self(), std::make_unique<int>(5));
+    EXPECT_EQ(*next<std::unique_ptr<int>>(), 5);
+    EXPECT_TRUE(has_no_mail());
+  });
+}
+
+TEST(SendAfter, OfANegativeTimeIsRefused) {  // T1
+  in_actor([] {
+    EXPECT_THROW(send_after(-1ns, self(), 1), std::invalid_argument);
+    EXPECT_THROW(send_interval(-1ms, self(), 1), std::invalid_argument);
+    EXPECT_THROW(send_interval(0ms, self(), 1), std::invalid_argument);
+  });
+}
+
+TEST(SendAfter, ArriveInTheOrderOfTheirTimes) {
+  in_actor([] {
+    for (const int n : {3, 1, 2}) send_after(n * 5ms, self(), n);
+    for (const int n : {1, 2, 3}) EXPECT_EQ(next<int>(), n);
+  });
+}
+
+TEST(SendAfter, OfZeroIsAMessageBehindWhatWasSentBefore) {  // T4
+  in_actor([] {
+    send_after(0ms, self(), 2);
+    EXPECT_EQ(process_info(self()).mailbox_size, 0U);  // never at once
+    send(self(), 1);
+    EXPECT_EQ(next<int>(), 1);
+    EXPECT_EQ(next<int>(), 2);
+  });
+}
+
+TEST(SendAfter, ToADeadActorSendsNothingAndKeepsNothing) {  // T2
+  in_actor([] {
+    const Monitored dead = spawn_monitor([] { receive([](Go) {}); });
+    auto owned = std::make_shared<int>(0);
+    const std::weak_ptr<int> seen = owned;
+    send_after(1ms, dead.pid, std::move(owned));
+    send(dead.pid, Go{});
+    end_of(dead);
+    wait_until([&] { return seen.expired(); });
+  });
+}
+
+TEST(SendAfter, ToAnotherHubArrives) {
+  on_hubs(2, [] {
+    const Monitored there = spawn_monitor(SpawnOptions{.place = elsewhere()}, [test = self()] {
+      send(test, next<int>() + 1);
+      send_after(1ms, test, 10);
+    });
+    send_after(1ms, there.pid, 5);
+    EXPECT_EQ(next<int>(), 6);
+    EXPECT_EQ(next<int>(), 10);
+  });
+}
+
+TEST(CancelTimer, TellsWhatWasLeftAndNothingIsSent) {  // T3
+  in_actor([] {
+    const TimerRef timer = send_after(1h, self(), 1);
+    const auto left = cancel_timer(timer);
+    ASSERT_TRUE(left);
+    EXPECT_GT(*left, 0ns);
+    EXPECT_LE(*left, 1h);
+    EXPECT_FALSE(cancel_timer(timer));  // already cancelled
+    send_after(1ms, self(), 2);
+    EXPECT_EQ(next<int>(), 2);
+    EXPECT_TRUE(has_no_mail());
+  });
+}
+
+TEST(CancelTimer, OfOneThatFiredIsNothingThoughItsMessageMayBeUnread) {  // T3
+  in_actor([] {
+    const TimerRef timer = send_after(1ms, self(), 1);
+    wait_until([] { return process_info(self()).mailbox_size == 1; });
+    EXPECT_FALSE(cancel_timer(timer));
+    EXPECT_EQ(next<int>(), 1);
+    EXPECT_FALSE(cancel_timer(TimerRef()));
+    EXPECT_FALSE(cancel_timer(TimerRef(12345)));
+  });
+}
+
+TEST(CancelTimer, FromAnotherHubTakesEffectSoon) {
+  on_hubs(2, [] {
+    auto owned = std::make_shared<int>(0);
+    const std::weak_ptr<int> seen = owned;
+    const TimerRef timer = send_after(1h, self(), std::move(owned));
+    const Monitored there = spawn_monitor(SpawnOptions{.place = elsewhere()},
+                                          [timer] { EXPECT_FALSE(cancel_timer(timer)); });
+    end_of(there);
+    wait_until([&] { return seen.expired(); });
+    EXPECT_FALSE(cancel_timer(timer));
+  });
+}
+
+TEST(SendInterval, SendsACopyEachTimeUntilItIsCancelled) {
+  in_actor([] {
+    const TimerRef timer = send_interval(1ms, self(), std::string("tick"));
+    for (int i = 0; i < 5; ++i) EXPECT_EQ(next<std::string>(), "tick");
+    EXPECT_TRUE(cancel_timer(timer));
+    while (receive([](const std::string&) { return true; }, after(0s, [] { return false; }))) {
+    }
+    send_after(5ms, self(), 1);
+    EXPECT_EQ(next<int>(), 1);
+    EXPECT_TRUE(has_no_mail());
+  });
+}
+
+class IntervalToTheDead : public testing::TestWithParam<bool> {};
+INSTANTIATE_TEST_SUITE_P(OtherHub, IntervalToTheDead, testing::Bool());
+
+TEST_P(IntervalToTheDead, EndsByItself) {  // T2
+  on_hubs(2, [] {
+    const SpawnOptions options{.place = GetParam() ? elsewhere() : Placement::here};
+    const Monitored ticked = spawn_monitor(options, [] { next<std::shared_ptr<int>>(); });
+    auto owned = std::make_shared<int>(0);
+    const std::weak_ptr<int> seen = owned;
+    send_interval(1ms, ticked.pid, std::move(owned));
+    end_of(ticked);
+    wait_until([&] { return seen.expired(); });
+  });
+}
+
+}  // namespace
+}  // namespace greenroom

@@ -1,5 +1,8 @@
 #include "greenroom/scheduler/landing_pad.h"
 
+// Over 400 lines, because a third of them are the lengths of x86-64's instructions (Intel's manual,
+// volume 2, appendix A), which nobody else needs.
+
 #include <cxxabi.h>
 #include <dlfcn.h>
 #include <link.h>

@@ -430,6 +430,7 @@ struct Slow {
 TEST(LocalStatic, OtherGreenletsWaitForAnInitialiserThatParks) {
   static int count = 0;
   static Event may_end;
+  if (count > 0) GTEST_SKIP() << "once a program";
   auto enter = [] {
     static const Slow slow(count, may_end);
     return slow.number;

@@ -11,15 +11,34 @@ namespace greenroom::detail {
 
 namespace {
 
-struct Placements {
-  std::mutex mutex;
+// The hubs of one run or one simulation.
+struct World {
+  const void* key;
   std::vector<Hub*> hubs;
   std::size_t next = 0;
+};
+
+struct Placements {
+  std::mutex mutex;
+  std::vector<World> worlds;
 };
 
 Placements& placements() {
   static auto* placements = new Placements;
   return *placements;
+}
+
+const void* world_key(const Hub& hub) {
+  if (hub.environment()) return hub.environment();
+  return hub.group();
+}
+
+// Under the mutex; null if there is none.
+World* find_world(const Hub& hub) {
+  std::vector<World>& worlds = placements().worlds;
+  const auto found = std::find_if(worlds.begin(), worlds.end(),
+                                  [&](const World& world) { return world.key == world_key(hub); });
+  return found == worlds.end() ? nullptr : &*found;
 }
 
 struct HubPost final : PostNode {
@@ -30,23 +49,32 @@ struct HubPost final : PostNode {
 
 void list_hub(Hub& hub) {
   const std::lock_guard lock(placements().mutex);
-  placements().hubs.push_back(&hub);
+  World* world = find_world(hub);
+  if (!world) world = &placements().worlds.emplace_back(World{world_key(hub), {}});
+  world->hubs.push_back(&hub);
 }
 
 void unlist_hub(Hub& hub) {
   const std::lock_guard lock(placements().mutex);
-  std::erase(placements().hubs, &hub);
+  World* world = find_world(hub);
+  if (!world) return;
+  std::erase(world->hubs, &hub);
+  if (!world->hubs.empty()) return;
+  std::erase_if(placements().worlds, [](const World& other) { return other.hubs.empty(); });
 }
 
 Hub* choose_hub(Placement placement, Hub& here, Hold& hold) {
   if (placement == Placement::here) return &here;
-  if (placement == Placement::own_thread) return &start_own_thread(here, hold);
-  Placements& all = placements();
-  const std::lock_guard lock(all.mutex);
-  if (all.hubs.empty() || std::find(all.hubs.begin(), all.hubs.end(), &here) == all.hubs.end())
+  // A simulation has no threads: any of its hubs will do.
+  if (placement == Placement::own_thread && !here.environment())
+    return &start_own_thread(here, hold);
+  const std::lock_guard lock(placements().mutex);
+  World* world = find_world(here);
+  if (!world || std::find(world->hubs.begin(), world->hubs.end(), &here) == world->hubs.end())
     return &here;
-  if (placement == Placement::next_hub) return all.hubs[++all.next % all.hubs.size()];
-  return *std::min_element(all.hubs.begin(), all.hubs.end(),
+  const std::vector<Hub*>& hubs = world->hubs;
+  if (placement != Placement::least_busy) return hubs[++world->next % hubs.size()];
+  return *std::min_element(hubs.begin(), hubs.end(),
                            [](const Hub* a, const Hub* b) { return a->load() < b->load(); });
 }
 

@@ -1,4 +1,5 @@
-// Which hub a new actor goes to. The hubs of run() are listed here while it runs.
+// Which hub a new actor goes to. The hubs of a run() or a simulation are listed here while it runs;
+// an actor stays among those of its own.
 #pragma once
 
 #include <cstdint>
@@ -9,7 +10,7 @@
 
 namespace greenroom::detail {
 
-// A hub that takes part in placement, and the load that least_busy compares.
+// A hub that takes part in placement, after it has joined its group, and until it leaves it.
 void list_hub(Hub& hub);
 void unlist_hub(Hub& hub);
 

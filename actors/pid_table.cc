@@ -138,10 +138,18 @@ std::vector<std::uint64_t> PidTable::lease(std::size_t count) {
 std::vector<std::uint64_t> PidTable::lease_new_block(PidTable& owner) {
   Directory& shared = directory();
   const std::lock_guard lock(shared.mutex);
-  const Block& block = shared.make(owner, tag_leased);
+  Block* block = nullptr;
+  if (shared.orphans.empty()) {
+    block = &shared.make(owner, tag_leased);
+  } else {
+    block = shared.orphans.back();
+    shared.orphans.pop_back();
+    for (Slot& slot : block->slots) slot.content = tag_leased;
+    block->owner.store(&owner, std::memory_order_release);  // pairs with slot_of
+  }
   std::vector<std::uint64_t> numbers;
   numbers.reserve(block_size);
-  for (const Slot& slot : block.slots) numbers.push_back(slot.number);
+  for (const Slot& slot : block->slots) numbers.push_back(slot.number);
   return numbers;
 }
 

@@ -87,7 +87,7 @@ class PidTable {
   Slot* slot_of(std::uint64_t number) const noexcept {
     const std::uint64_t index = number & Pid::index_mask;
     Block* block = blocks_[index / block_size].load(std::memory_order_acquire);
-    if (!block || block->owner.load(std::memory_order_relaxed) != this) return nullptr;
+    if (!block || block->owner.load(std::memory_order_acquire) != this) return nullptr;
     Slot& slot = block->slots[index % block_size];
     return slot.number == number ? &slot : nullptr;
   }

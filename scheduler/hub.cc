@@ -65,6 +65,13 @@ std::size_t describe_current_task(char* buffer, std::size_t size) noexcept {
   return length;
 }
 
+// What the hub's thread reports: overflows of stacks, and where an exception was thrown.
+void install_reports() {
+  detail::install_overflow_report_for_this_thread();
+  detail::set_overflow_description(&describe_current_task);
+  detail::set_throw_capture(true);
+}
+
 constexpr detail::TaskOps root_ops{&root_run,      &root_destroy, &root_abandoned,
                                    &root_describe, &root_stop,    nullptr};
 
@@ -152,9 +159,7 @@ Hub::Hub()
   adopt(*root_);
   start_slice(*root_);
   awake_hubs.fetch_add(1);
-  detail::install_overflow_report_for_this_thread();
-  detail::set_overflow_description(&describe_current_task);
-  detail::set_throw_capture(true);
+  install_reports();
 }
 
 Hub::Hub(detail::Environment& environment)
@@ -167,6 +172,7 @@ Hub::Hub(detail::Environment& environment)
   holds_->port = &port_;
   new_deadlines_.next_new = new_deadlines_.previous_new = &new_deadlines_;
   awake_hubs.fetch_add(1);
+  install_reports();
 }
 
 Hub::~Hub() {
@@ -394,7 +400,11 @@ inline void Hub::run_fresh(Task& task) {
   task.ops->run(task);
   current_ = nullptr;
   task.fiber = nullptr;
-  if (task.state == TaskState::running) finish(task);
+  if (task.state == TaskState::running) {
+    finish(task);
+  } else if (environment_) [[unlikely]] {
+    environment_->suspending(task);  // a server that waits for mail, without a stack
+  }
 }
 
 void Hub::runner_entry(void* hub) { static_cast<Hub*>(hub)->run_loop(); }
@@ -656,6 +666,7 @@ bool Hub::run_slice() {
   bind();
   destroy_retired();
   housekept_at_ = environment_->now();
+  load_.store(task_count_, std::memory_order_relaxed);
   // What was held back before comes first: per sender nothing overtakes.
   detail::PostNode** tail = &undelivered_;
   std::size_t count = 0;

@@ -90,7 +90,7 @@ class Environment {
   virtual std::size_t choose(std::size_t count) noexcept = 0;
   // How many of the posts in the inbox arrive now.
   virtual std::size_t deliver(std::size_t count) noexcept = 0;
-  // A task is about to park or to yield.
+  // A task is about to park or to yield; or a server has dealt with its mail.
   virtual void suspending(Task& task) noexcept = 0;
 };
 

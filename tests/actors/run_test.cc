@@ -21,6 +21,20 @@ using namespace probe;
 
 struct Go {};
 
+// Writes its name down when it is told to end.
+struct Noted {
+  static constexpr bool trap_exits = true;
+  Noted(
+      std::string* text, char letter, std::function<void()> started = [] {})
+      : order(text), name(letter) {
+    started();
+  }
+  void handle(Go) {}
+  void terminate(const ExitReason&) { *order += name; }
+  std::string* order;
+  char name;
+};
+
 // The tests of run itself: no probe::in_actor.
 class Run : public testing::Test {
  protected:
@@ -174,13 +188,6 @@ TEST_F(Run, KillsWhatDoesNotEndInTheGrace) {
 }
 
 TEST_F(Run, EndsATreeThatItsBodyStartedInOrder) {
-  struct Noted {
-    static constexpr bool trap_exits = true;
-    std::string* order;
-    char name;
-    void handle(Go) {}
-    void terminate(const ExitReason&) { *order += name; }
-  };
   std::string order;
   EXPECT_EQ(run([&] {
               start_supervisor(supervisor({.children = {child<Noted>({.id = "a"}, &order, 'a'),
@@ -258,24 +265,17 @@ TEST_P(RunUnderSignal, EndsTheBodyAndReturnsZero) {
 }
 
 TEST_P(RunUnderSignal, EndsATreeInOrder) {
-  struct Noted {
-    static constexpr bool trap_exits = true;
-    std::string* order;
-    char name;
-    Noted(std::string* text, char letter, int ready) : order(text), name(letter) {
-      if (ready >= 0) write_byte(ready);
-    }
-    void handle(Go) {}
-    void terminate(const ExitReason&) { *order += name; }
-  };
   EXPECT_EQ(exit_code_of(
                 [](int ready) {
                   std::string order;
-                  const int code = run(
-                      {.hubs = 2},
-                      supervisor({.children = {child<Noted>({.id = "a"}, &order, 'a', -1),
-                                               child<Noted>({.id = "b"}, &order, 'b', -1),
-                                               child<Noted>({.id = "c"}, &order, 'c', ready)}}));
+                  const int code =
+                      run({.hubs = 2},
+                          supervisor({.children = {child<Noted>({.id = "a"}, &order, 'a'),
+                                                   child<Noted>({.id = "b"}, &order, 'b'),
+                                                   child<Noted>({.id = "c"}, &order, 'c',
+                                                                std::function<void()>([ready] {
+                                                                  write_byte(ready);
+                                                                }))}}));
                   return code == 0 && order == "cba" ? 42 : 1;
                 },
                 {GetParam()}),
@@ -313,7 +313,7 @@ TEST_P(RunUnderSignal, KillsAtOnceAtTheSecond) {
 TEST(RunUnderQuit, WritesADumpAndGoesOn) {
   EXPECT_EQ(exit_code_of(
                 [](int ready) {
-                  std::freopen("/dev/null", "w", stderr);
+                  if (!std::freopen("/dev/null", "w", stderr)) return 1;
                   return run({.dump_on_quit = true}, [ready] {
                     write_byte(ready);
                     sleep(50ms);

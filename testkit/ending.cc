@@ -1,0 +1,116 @@
+#include "greenroom/testkit/ending.h"
+
+#include <dirent.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cstdlib>
+#include <optional>
+
+#include "greenroom/actors/actor.h"
+#include "greenroom/actors/registry.h"
+#include "greenroom/actors/signals.h"
+#include "greenroom/actors/timer_table.h"
+#include "greenroom/scheduler/dump.h"
+#include "greenroom/testkit/testkit.h"
+
+namespace greenroom::testkit::detail {
+
+using greenroom::detail::Actor;
+using greenroom::detail::ActorHub;
+using greenroom::detail::SignalKind;
+using greenroom::detail::Task;
+
+namespace {
+
+// The stack of the hub's thread, if it has one, is not a task that a test has made.
+std::size_t own_tasks(Hub& hub) { return hub.environment() ? 0 : 1; }
+bool is_own(Hub& hub, const Task& task) { return !hub.environment() && &task == &hub.root(); }
+
+// As run(): an actor with a living parent is left to that one, which may be a supervisor.
+bool is_orphan(Hub& hub, const Actor& actor) {
+  if (!actor.parent || actor.parent.hub != hub.id()) return true;
+  const Actor* parent = ActorHub::of(hub).pids.find(actor.parent.number);
+  return !parent || is_own(hub, *parent->task);
+}
+
+}  // namespace
+
+void shut_down(Hub& hub) {
+  const Task* self = hub.current_task();
+  hub.for_each_task([&](Task& task) {
+    if (&task == self || is_own(hub, task)) return;
+    if (!task.extension) return task.ops->stop(task);
+    const Actor& actor = greenroom::detail::actor_of(task);
+    if (!is_orphan(hub, actor) || actor.is_exiting()) return;
+    const Pid from = actor.parent.hub == hub.id() ? actor.parent : Pid{};
+    greenroom::detail::send_signal({SignalKind::exit, from, actor.pid(), 0, Reason::shutdown});
+  });
+}
+
+void kill_all(Hub& hub) {
+  const Task* self = hub.current_task();
+  hub.for_each_task([&](Task& task) {
+    if (&task != self && !is_own(hub, task)) task.ops->stop(task);
+  });
+}
+
+std::vector<std::string> leaks_of(Hub& hub) {
+  std::vector<std::string> leaks;
+  if (hub.task_count() > own_tasks(hub)) {
+    hub.for_each_task([&](Task& task) {
+      if (!is_own(hub, task)) leaks.push_back(greenroom::detail::describe(task) + " has not ended");
+    });
+    leaks.push_back("where they are:\n" + greenroom::detail::dump_hub(hub));
+    return leaks;  // whose timers the rest may be
+  }
+  const ActorHub& actors = ActorHub::of(hub);
+  // Mail that is still to be sent, to the dead, is forgotten with the hub.
+  const std::size_t mail = actors.timers ? actors.timers->by_id.size() : 0;
+  if (hub.timers().size() > mail)
+    leaks.push_back(std::to_string(hub.timers().size() - mail) + " timers are armed");
+  for (const std::string& name : registered()) {
+    const std::optional<Pid> pid = whereis(name);
+    if (pid && pid->hub == hub.id())
+      leaks.push_back("the name '" + name + "' is still that of " + pid->to_string());
+  }
+  return leaks;
+}
+
+OpenDescriptors::OpenDescriptors() : open_(list()) {}
+
+std::vector<int> OpenDescriptors::list() {
+  std::vector<int> open;
+  DIR* folder = opendir("/proc/self/fd");
+  if (!folder) return open;
+  while (const dirent* entry = readdir(folder)) {
+    if (entry->d_name[0] == '.') continue;
+    const int descriptor = std::atoi(entry->d_name);
+    if (descriptor != dirfd(folder)) open.push_back(descriptor);
+  }
+  closedir(folder);
+  std::sort(open.begin(), open.end());
+  return open;
+}
+
+std::vector<std::string> OpenDescriptors::leaks() const {
+  std::vector<std::string> leaks;
+  for (const int descriptor : list()) {
+    if (std::binary_search(open_.begin(), open_.end(), descriptor)) continue;
+    char target[256] = "?";
+    const std::string link = "/proc/self/fd/" + std::to_string(descriptor);
+    const ssize_t length = readlink(link.c_str(), target, sizeof target);
+    leaks.push_back("descriptor " + std::to_string(descriptor) + " is open: " +
+                    std::string(target, length > 0 ? static_cast<std::size_t>(length) : 1));
+  }
+  return leaks;
+}
+
+void throw_leaks(const std::vector<std::string>& leaks) {
+  if (leaks.empty()) return;
+  std::string text = "left at the end of a run:";
+  for (const std::string& leak : leaks) text += "\n  " + leak;
+  throw LeakError(text);
+}
+
+}  // namespace greenroom::testkit::detail

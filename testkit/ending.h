@@ -1,0 +1,38 @@
+// The end of a test: what is left is told to end, and what is left then is named.
+// For the thread of the hub in question.
+#pragma once
+
+#include <cstddef>
+#include <string>
+#include <vector>
+
+#include "greenroom/scheduler/hub.h"
+
+namespace greenroom::testkit::detail {
+
+// Sends `shutdown` to each actor that no living actor of this hub looks after, and kills plain
+// greenlets; spares the current task and the thread's own.
+void shut_down(Hub& hub);
+// Kills all but the current task and the thread's own.
+void kill_all(Hub& hub);
+
+// A line for each thing that is left on a hub whose tasks should have ended: tasks (but the
+// thread's own), timers that belong to none, names.
+std::vector<std::string> leaks_of(Hub& hub);
+
+// What a process has open; compare before and after.
+class OpenDescriptors {
+ public:
+  OpenDescriptors();
+  // A line for each that was opened since.
+  std::vector<std::string> leaks() const;
+
+ private:
+  static std::vector<int> list();
+  std::vector<int> open_;
+};
+
+// Throws LeakError if there are any.
+void throw_leaks(const std::vector<std::string>& leaks);
+
+}  // namespace greenroom::testkit::detail

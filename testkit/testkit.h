@@ -1,0 +1,86 @@
+// testkit: how a program of actors is tested. For users' tests as well as greenroom's own.
+//
+//   run_actors   the body on real hubs on threads of their own: what leaks or hangs is an error
+//   simulate     the body on simulated hubs on this thread: virtual clock, seeded order; the same
+//                seed runs the same way again, and an actor can be killed at any suspension point
+//
+// Both may be called from any thread that runs no actor. What the body throws comes out; failed
+// EXPECTs of GoogleTest count as usual.
+#pragma once
+
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <stdexcept>
+#include <string>
+
+namespace greenroom::testkit {
+
+// Something is left of a run: what() names each task, name and descriptor.
+struct LeakError : std::runtime_error {
+  using std::runtime_error::runtime_error;
+};
+
+// A simulation took more than max_steps steps: actors that wake each other for ever, or a loop of
+// yields that waits for the virtual clock, which stands still while anything is ready.
+struct LivelockError : std::runtime_error {
+  using std::runtime_error::runtime_error;
+};
+
+struct Options {
+  int hubs = 1;                                              // threads that actors are placed on
+  std::chrono::seconds watchdog = std::chrono::seconds(20);  // ten times that if slow; 0 = none
+};
+
+// Runs the body as the first actor of fresh hubs, on fresh threads, until it ends. Actors that it
+// leaves are then ended: shutdown, and after a second kill. Throws what the body threw;
+// green::LoopExit if nothing could ever wake it; std::runtime_error if an exit signal ended it; and
+// LeakError. When the watchdog's time is over it writes what all hubs do to stderr and aborts.
+void run_actors(std::function<void()> body);
+void run_actors(Options options, std::function<void()> body);
+
+// When a kill reaches its victim.
+enum class KillMoment : std::uint8_t {
+  parking,   // as soon as it is suspended
+  resuming,  // when it has been woken, and so perhaps been given something, but has not run yet
+};
+
+struct Simulation {
+  std::uint64_t seed = 0;  // the environment variable GREENROOM_SEED overrides it
+  int hubs = 1;            // simulated threads that actors are placed on
+  int kill_at = -1;        // kills the task that comes to this suspension point; -1: none
+  KillMoment kill_moment = KillMoment::parking;
+  std::uint64_t max_steps = 2'000'000;  // a step runs one task from one suspension to the next
+};
+
+// How a simulation went.
+struct SimulationReport {
+  std::uint64_t steps = 0;
+  int suspension_points = 0;                   // that kill_at can name
+  std::uint64_t trace = 0;                     // a hash of all that was chosen, and of the times
+  std::chrono::nanoseconds virtual_time = {};  // from the beginning to the end of the body
+  std::string victim = {};                     // who was killed, and where; empty: nobody
+};
+
+// Runs the body as the first actor of hub 0 until it ends, then ends what is left as run_actors
+// does. Which hub goes on, which of its ready tasks, and how much of its inbox arrives is chosen by
+// the seed; the clock starts at a fixed time and jumps to the next event when nobody is ready.
+// Suspension points are counted over all tasks but the body, which is the observer: what is to be
+// killed it spawns. A server that waits for mail is at a suspension point. The victim gets what
+// exit(pid, kill) gives an actor and kill() a greenlet.
+// Throws what run_actors does, and LivelockError; the seed is printed whenever it throws or a
+// GoogleTest check has failed. No I/O: descriptors are not polled.
+SimulationReport simulate(Simulation simulation, std::function<void()> body);
+
+// How many suspension points a simulation has when nobody is killed.
+int suspension_points(Simulation simulation, const std::function<void()>& body);
+
+// Simulates the body once for each suspension point and kill moment, with a kill there. Returns how
+// many times somebody was killed.
+int kill_everywhere(Simulation simulation, const std::function<void()>& body);
+
+// n, or where everything is slow, under a sanitizer or valgrind, a tenth of it but at least 1.
+int scale(int n);
+
+}  // namespace greenroom::testkit

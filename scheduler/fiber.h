@@ -17,6 +17,8 @@
 
 namespace greenroom::detail {
 
+struct DebugLayout;
+
 // The first two words of __cxa_eh_globals, as the Itanium C++ ABI fixes them.
 struct ExceptionState {
   void* caught = nullptr;
@@ -62,6 +64,7 @@ class Fiber {
   bool is_dedicated = false;  // made for one task with a stack size of its own
 
  private:
+  friend struct DebugLayout;
   struct Start;
   // jump_fcontext carries one word; the pair lives on the leaving fiber's stack during the switch.
   struct Handover {

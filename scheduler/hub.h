@@ -133,6 +133,7 @@ class Hub {
   Hub(const Hub&) = delete;
   Hub& operator=(const Hub&) = delete;
 
+  // The number of its port; used again once the hub has ended.
   std::uint32_t id() const { return port_.number(); }
 
   // Any thread: runs f on this hub, as hub work: it must neither block nor throw. False if the hub
@@ -225,6 +226,7 @@ class Hub {
   std::pair<const std::byte*, const std::byte*> stack_bounds(const detail::Task& task) const;
 
  private:
+  friend struct detail::DebugLayout;
   friend struct HubBinding;
   Hub();
 

@@ -14,7 +14,6 @@ namespace greenroom::detail {
 namespace {
 
 std::mutex table_mutex;
-std::atomic<Port*> table[Port::limit];
 
 // The head of a closed inbox.
 PostNode closed_mark;
@@ -32,17 +31,20 @@ PostNode* reverse(PostNode* head) noexcept {
 
 }  // namespace
 
-Port& Port::open(Hub&) {
+std::atomic<Port*> Port::table_[Port::limit];
+
+Port& Port::open(Hub& hub) {
   const std::lock_guard lock(table_mutex);
   for (std::uint32_t number = 0; number < limit; ++number) {
-    Port* port = table[number].load(std::memory_order_relaxed);
+    Port* port = table_[number].load(std::memory_order_relaxed);
     if (!port) {
       port = new Port(number);
-      table[number].store(port, std::memory_order_release);  // pairs with at()
+      table_[number].store(port, std::memory_order_release);  // pairs with at()
     } else if (port->in_use_) {
       continue;
     }
     port->in_use_ = true;
+    port->hub_ = &hub;
     port->inbox_.store(nullptr);
     port->sleep_word_.store(0);
     port->wake_descriptor_.store(-1);
@@ -53,7 +55,7 @@ Port& Port::open(Hub&) {
 }
 
 Port* Port::at(std::uint32_t number) noexcept {
-  return number < limit ? table[number].load(std::memory_order_acquire) : nullptr;
+  return number < limit ? table_[number].load(std::memory_order_acquire) : nullptr;
 }
 
 bool Port::push(PostNode& node) noexcept {
@@ -79,6 +81,7 @@ PostNode* Port::close() noexcept {
   const std::lock_guard lock(table_mutex);
   assert(in_use_);
   in_use_ = false;
+  hub_ = nullptr;
   return left;
 }
 

@@ -15,6 +15,8 @@ class Hub;
 
 namespace greenroom::detail {
 
+struct DebugLayout;
+
 // What travels: an intrusive node that knows what to do on the receiving hub, at the base of a
 // runner.
 struct PostNode {
@@ -56,13 +58,17 @@ class Port {
   std::uint32_t number() const { return number_; }
 
  private:
+  friend struct DebugLayout;
   explicit Port(std::uint32_t number) : number_(number) {}
+
+  static std::atomic<Port*> table_[limit];
 
   alignas(64) std::atomic<PostNode*> inbox_{nullptr};
   alignas(64) std::atomic<std::uint32_t> sleep_word_{0};
   std::atomic<int> wake_descriptor_{-1};
   std::uint32_t number_;
   bool in_use_ = false;  // under the table's lock
+  Hub* hub_ = nullptr;   // whose it is; for debuggers only
 };
 
 }  // namespace greenroom::detail

@@ -2,6 +2,7 @@
 
 #include <cassert>
 
+#include "greenroom/actors/request.h"
 #include "greenroom/scheduler/interrupt.h"
 
 namespace greenroom::detail {
@@ -28,6 +29,12 @@ void deliver_signal(Hub& hub, PostNode& node) {
   destroy(post);
 }
 
+// Tells whoever waits for the reply to a message that is not delivered.
+void refuse(Message& message, const ExitReason& reason) noexcept {
+  if (MessageAccess::kind(message) == MessageKind::request)
+    fail_reply(static_cast<Request&>(message).reply, reason);
+}
+
 void deliver_message(Hub& hub, PostNode& node) {
   auto& message = static_cast<Message&>(node);
   const std::uint64_t number = MessageAccess::target(message);
@@ -35,6 +42,7 @@ void deliver_message(Hub& hub, PostNode& node) {
   if (Actor* actor = pids.find(number)) {
     place_message(*actor, MessagePointer(&message));
   } else if (!pids.wait_for_binding(number, node)) {
+    refuse(message, Reason::noproc);
     MessageAccess::destroy(message);
   }
 }
@@ -68,10 +76,11 @@ void receive_unlinked(Actor& actor, const Signal& signal) {
 }
 
 void receive_unlink(Actor& actor, const Signal& signal) {
-  // With an unlink of our own under way the peer sent this one before it saw ours: it is about the
-  // old link.
   LinkState* link = actor.extra().links.find(signal.from);
   if (link && link->unlinking == 0) actor.extra().links.erase(signal.from);
+  // With an unlink of our own under way the peer sent this one before it saw ours. If we have
+  // linked again since, the peer passes over that, too: there is no link on either side.
+  if (link && link->unlinking != 0) link->is_active = false;
   send_signal({SignalKind::unlinked, signal.to, signal.from, signal.id});
 }
 
@@ -112,8 +121,8 @@ void apply(Hub& hub, const Signal& signal) {
       return;
     case SignalKind::down:
       // One that was demonitored while the Down was under way gets none.
+      // An exiting one gets its own: what unwinds (~Tasks) may wait for the end of others.
       if (!actor->extras || !actor->extras->watching.erase(signal.id)) return;
-      if (actor->is_exiting()) return;
       put_signal_message(
           *actor, make_message(Down{MonitorRef(signal.id, signal.to), signal.from, signal.reason}));
       return;
@@ -133,9 +142,17 @@ void answer_for_the_dead(const Signal& signal) {
   }
 }
 
+const ExitReason mailbox_full("mailbox_full");
+
+Placed refuse_as_full(Message& message) noexcept {
+  refuse(message, mailbox_full);
+  return Placed::full;
+}
+
 bool make_room(Actor& actor) {
   const MessagePointer oldest = actor.mailbox.remove_first_if(
       [](const Message& message) { return MessageAccess::kind(message) != MessageKind::signal; });
+  if (oldest) refuse(*oldest, mailbox_full);
   return oldest != nullptr;
 }
 
@@ -171,13 +188,13 @@ Placed place_message(Actor& actor, MessagePointer message) noexcept {
     switch (actor.extras->limit.overflow) {
       case Overflow::reject:
       case Overflow::drop_newest:
-        return Placed::full;
+        return refuse_as_full(*message);
       case Overflow::drop_oldest:
-        if (!make_room(actor)) return Placed::full;
+        if (!make_room(actor)) return refuse_as_full(*message);
         break;
       case Overflow::exit:
         accept_exit(actor, ExitReason("mailbox_overflow"));
-        return Placed::full;
+        return refuse_as_full(*message);
     }
   }
   enqueue(actor, std::move(message));

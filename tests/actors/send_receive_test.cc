@@ -174,6 +174,7 @@ TEST_P(SignalOrder, MailComesBeforeATrappedExitThatWasSentLater) {  // S3
         receive([&](int) { order += 'm'; }, [&](const Exit&) { order += 'x'; });
       EXPECT_EQ(order, "mxm");
     });
+    wait_for_state(target.pid, "parked in receive");
     send(target.pid, Go{});
     send(target.pid, 1);
     exit(target.pid, ExitReason("boom"));

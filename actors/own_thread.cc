@@ -4,6 +4,7 @@
 #include <thread>
 #include <utility>
 
+#include "greenroom/actors/actor.h"
 #include "greenroom/scheduler/interrupt.h"
 #include "greenroom/scheduler/park.h"
 
@@ -16,6 +17,7 @@ Hub& start_own_thread(Hub& here, Hold& hold) {
   std::future<Started> started = promise.get_future();
   std::thread([group, promise = std::move(promise)]() mutable {
     Hub& mine = Hub::current();
+    ActorHub::of(mine);  // others look into it: it must be there
     if (group) group->add(mine, HubGroup::Role::own_thread);
     promise.set_value({&mine, mine.hold()});
     {

@@ -43,7 +43,7 @@ class Tasks {
         slot->emplace(std::invoke(std::move(f), std::move(a)...));
       }
     });
-    running_.push_back({task, std::move(slot)});
+    running_.push_back({task, std::move(slot), {}});
   }
 
   // **Blocks.** until all have ended or the wait is over. What each returned, or why it did not, in
@@ -53,17 +53,20 @@ class Tasks {
     const Wait until = wait.is_forever() || wait.is_poll()
                            ? wait
                            : Wait(clock::time_point(clock::duration(deadline)));
-    std::vector<Outcome<T>> outcomes;
     bool is_late = false;
-    for (const Running& task : running_) {
-      std::optional<ExitReason> reason;
-      if (!is_late) reason = wait_for(task.task.ref, until);
-      if (!reason) {
-        if (!is_late) kill_from(outcomes.size());
+    for (std::size_t i = 0; i < running_.size(); ++i) {
+      Running& task = running_[i];
+      if (task.reason) continue;  // of a collect that was cut short
+      if (!is_late) task.reason = wait_for(task.task.ref, until);
+      if (!task.reason) {
+        if (!is_late) kill_from(i);
         is_late = true;
         const Uncancellable it_ends;
-        reason = wait_for(task.task.ref, Wait::forever());
+        task.reason = wait_for(task.task.ref, Wait::forever());
       }
+    }
+    std::vector<Outcome<T>> outcomes;
+    for (Running& task : running_) {
       if (task.slot->has_value()) {
         if constexpr (std::is_void_v<T>) {
           outcomes.emplace_back();
@@ -71,7 +74,7 @@ class Tasks {
           outcomes.emplace_back(std::move(**task.slot));
         }
       } else {
-        outcomes.emplace_back(std::move(*reason));
+        outcomes.emplace_back(std::move(*task.reason));
       }
     }
     running_.clear();
@@ -83,6 +86,7 @@ class Tasks {
   struct Running {
     Monitored task;
     std::shared_ptr<Slot> slot;
+    std::optional<ExitReason> reason = {};  // once its Down has been taken
   };
 
   static std::optional<ExitReason> wait_for(MonitorRef ref, Wait wait) {

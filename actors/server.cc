@@ -35,43 +35,41 @@ void stop_with_parent(const ServerTask& task, const Message& message) {
     throw ActorExit(std::make_shared<const ExitReason>(exit.reason));
 }
 
-void handle(ServerTask& task, Message& message) {
-  void* state = task.server_ops->state(task);
-  if (MessageAccess::kind(message) == MessageKind::request) {
-    auto& request = static_cast<Request&>(message);
-    if (is_for(request, task)) {
-      task.current = &request;
-      request.ops->invoke(state, request);
-      task.current = nullptr;
-      return;
-    }
-  } else if (MessageAccess::kind(message) == MessageKind::signal) {
-    stop_with_parent(task, message);
-  }
-  if (!task.server_ops->handle_other(state, message)) {
+// What is no request of this server's.
+[[gnu::noinline]] void handle_other(ServerTask& task, Message& message) {
+  if (MessageAccess::kind(message) == MessageKind::signal) stop_with_parent(task, message);
+  if (!task.server_ops->handle_other(task.server_ops->state(task), message)) {
     log_line(describe_actor(task) + " dropped a message of type " + message.type_name() +
              ": it has no handler for it");
   }
 }
 
-void after_handler(ServerTask& task) {
-  if (task.interrupts) [[unlikely]]
-    end_detached_timeouts(task);
-  if (task.actor.extras && !task.actor.extras->orphaned_replies.empty()) [[unlikely]] {
+[[gnu::noinline]] void clean_up_after_handler(ServerTask& task) {
+  end_detached_timeouts(task);
+  if (task.actor.extras && !task.actor.extras->orphaned_replies.empty()) {
     fail_orphaned_replies(task.actor, ExitReason("no_reply"));
   }
 }
 
 // The mail that is there when the slice begins; what comes meanwhile waits for the next one.
-void handle_mail(ServerTask& task, MessagePointer& message) {
-  for (std::size_t left = std::min<std::size_t>(task.actor.mailbox.size(), Hub::largest_slice);
-       left > 0; --left) {
+// `message` is the caller's: what a handler throws on is still to be answered.
+inline void handle_mail(ServerTask& task, MessagePointer& message) {
+  Mailbox& mailbox = task.actor.mailbox;
+  for (std::size_t left = std::min<std::size_t>(mailbox.size(), Hub::largest_slice); left > 0;
+       --left) {
     throw_pending(task);
-    message = task.actor.mailbox.pop_front();
-    if (!message) return;  // a handler took it itself
-    handle(task, *message);
+    if (mailbox.empty()) return;  // a handler took some itself
+    message = mailbox.pop_front();
+    auto& request = static_cast<Request&>(*message);
+    if (MessageAccess::kind(*message) == MessageKind::request && is_for(request, task)) [[likely]] {
+      task.current = &request;
+      request.ops->invoke(task.server_ops->state(task), request);
+      task.current = nullptr;
+    } else {
+      handle_other(task, *message);
+    }
     message.reset();
-    after_handler(task);
+    if (task.interrupts || task.actor.extras) clean_up_after_handler(task);
   }
   throw_pending(task);
 }
@@ -111,24 +109,36 @@ void end_server(ServerTask& task, const ExitReason& reason, MessagePointer messa
 
 }  // namespace
 
+namespace {
+
+[[gnu::noinline]] void end_with(ServerTask& task, ExitReason reason,
+                                MessagePointer message) noexcept {
+  terminate(task, reason);
+  end_server(task, reason, std::move(message));
+}
+
+}  // namespace
+
 void run_server(Task& raw) {
   auto& task = static_cast<ServerTask&>(raw);
   MessagePointer message;
-  std::optional<ExitReason> reason;
-  try {
-    if (task.start) [[unlikely]]
-      construct(task);
-    handle_mail(task, message);
-  } catch (...) {
-    reason = reason_of_current_exception();
-  }
-  if (!reason) [[likely]] {
+  const auto reason = [&]() -> ExitReason {
+    try {
+      if (task.start) [[unlikely]]
+        construct(task);
+      handle_mail(task, message);
+      return Reason::normal;
+    } catch (...) {
+      task.has_failed = true;
+      return reason_of_current_exception();
+    }
+  }();
+  if (!task.has_failed) [[likely]] {
     task.state = TaskState::idle;
     if (!task.actor.mailbox.empty()) task.hub->activate(task);
     return;
   }
-  terminate(task, *reason);
-  end_server(task, *reason, std::move(message));
+  end_with(task, reason, std::move(message));
 }
 
 void abandoned_server(Task& raw) noexcept {

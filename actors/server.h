@@ -106,6 +106,7 @@ struct ServerTask : ActorTask {
   Request* current = nullptr;          // the request whose handler runs
   std::unique_ptr<ServerStart> start;  // until the constructor is done
   bool has_state = false;
+  bool has_failed = false;  // its run loop was left by an exception
 };
 
 void run_server(Task& task);

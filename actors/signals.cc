@@ -181,22 +181,50 @@ void send_signal(const Signal& signal) {
   answer_for_the_dead(signal);
 }
 
-Placed place_message(Actor& actor, MessagePointer message) noexcept {
-  if (actor.extras && actor.extras->limit.messages > 0 &&
-      actor.mailbox.user_size() >= actor.extras->limit.messages) [[unlikely]] {
-    ++actor.extras->dead_letters;
-    switch (actor.extras->limit.overflow) {
-      case Overflow::reject:
-      case Overflow::drop_newest:
-        return refuse_as_full(*message);
-      case Overflow::drop_oldest:
-        if (!make_room(actor)) return refuse_as_full(*message);
-        break;
-      case Overflow::exit:
-        accept_exit(actor, ExitReason("mailbox_overflow"));
-        return refuse_as_full(*message);
-    }
+namespace {
+
+[[gnu::noinline]] Placed place_in_full_mailbox(Actor& actor, MessagePointer message) noexcept {
+  ++actor.extras->dead_letters;
+  switch (actor.extras->limit.overflow) {
+    case Overflow::reject:
+    case Overflow::drop_newest:
+      return refuse_as_full(*message);
+    case Overflow::drop_oldest:
+      if (!make_room(actor)) return refuse_as_full(*message);
+      break;
+    case Overflow::exit:
+      accept_exit(actor, ExitReason("mailbox_overflow"));
+      return refuse_as_full(*message);
   }
+  enqueue(actor, std::move(message));
+  return Placed::yes;
+}
+
+// To nobody that this hub knows: leased to a spawn on its way, dead, or elsewhere.
+[[gnu::noinline]] Placed send_elsewhere(Hub* here, Pid to, MessagePointer message) noexcept {
+  if (!to || to.node != 0) return Placed::dead;
+  MessageAccess::target(*message) = to.number;
+  message->deliver = &deliver_message;
+  if (here && to.hub == here->id()) {
+    if (!ActorHub::of(*here).pids.wait_for_binding(to.number, *message)) return Placed::dead;
+  } else {
+    Port* port = Port::at(to.hub);
+    if (!port || !port->push(*message)) return Placed::dead;
+  }
+  static_cast<void>(message.release());
+  return Placed::yes;
+}
+
+bool is_full(const Actor& actor) noexcept {
+  return actor.extras && actor.extras->limit.messages > 0 &&
+         actor.mailbox.user_size() >= actor.extras->limit.messages;
+}
+
+}  // namespace
+
+Placed place_message(Actor& actor, MessagePointer message) noexcept {
+  if (is_full(actor)) [[unlikely]]
+    return place_in_full_mailbox(actor, std::move(message));
   enqueue(actor, std::move(message));
   return Placed::yes;
 }
@@ -204,22 +232,14 @@ Placed place_message(Actor& actor, MessagePointer message) noexcept {
 Placed send_message(Pid to, MessagePointer message) noexcept {
   Hub* hub = Hub::current_if_any();
   if (hub && to.hub == hub->id() && to.node == 0) [[likely]] {
-    PidTable& pids = ActorHub::of(*hub).pids;
-    if (Actor* actor = pids.find(to.number)) [[likely]]
-      return place_message(*actor, std::move(message));
-    MessageAccess::target(*message) = to.number;
-    message->deliver = &deliver_message;
-    if (!pids.wait_for_binding(to.number, *message)) return Placed::dead;
-    static_cast<void>(message.release());
-    return Placed::yes;
+    Actor* actor = ActorHub::of(*hub).pids.find(to.number);
+    if (actor && !is_full(*actor)) [[likely]] {
+      enqueue(*actor, std::move(message));
+      return Placed::yes;
+    }
+    if (actor) return place_in_full_mailbox(*actor, std::move(message));
   }
-  if (!to || to.node != 0) return Placed::dead;
-  Port* port = Port::at(to.hub);
-  MessageAccess::target(*message) = to.number;
-  message->deliver = &deliver_message;
-  if (!port || !port->push(*message)) return Placed::dead;
-  static_cast<void>(message.release());
-  return Placed::yes;
+  return send_elsewhere(hub, to, std::move(message));
 }
 
 void accept_exit(Actor& actor, const ExitReason& reason) {

@@ -196,6 +196,7 @@ class GreenletHandle {
   // join, then rethrow what it ended by; TimeoutError if the wait was over first.
   void wait_for_value(Wait wait) const;
 
+ private:
   GreenletTask* task_ = nullptr;
 };
 

@@ -83,7 +83,6 @@ struct LibevPoller::Watchers {
 LibevPoller::LibevPoller(Hub& hub)
     : hub_(hub),
       loop_(ev_loop_new(EVFLAG_AUTO | EVFLAG_NOENV)),
-      wake_descriptor_(-1),
       watchers_(std::make_unique<Watchers>()),
       home_(std::make_shared<PollerHome>()) {
   if (!loop_)

@@ -90,7 +90,7 @@ class LibevPoller final : public Poller {
 
   Hub& hub_;
   struct ev_loop* loop_;
-  int wake_descriptor_;
+  int wake_descriptor_ = -1;
   int waiters_ = 0;
   int told_ = 0;
   int polls_skipped_ = 0;

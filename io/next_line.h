@@ -14,7 +14,7 @@ namespace detail {
 // What receive() asks of a source that is no mail. In the frame of the receive.
 class LineClause : private Waiter {
  public:
-  using is_external_clause = void;
+  using is_external_clause = void;  // NOLINT(readability-identifier-naming): receive()'s word
 
   // **Blocks.** if the stream was used on another hub before.
   explicit LineClause(tcp::Lines& lines);

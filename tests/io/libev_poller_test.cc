@@ -11,10 +11,11 @@ namespace greenroom {
 namespace {
 
 using namespace std::chrono_literals;
-using loopback::connected;
+using loopback::connected_to;
 
 TEST(LibevPoller, HubIsWokenByAnotherThreadWhileItWaitsForDescriptors) {
-  auto [client, server] = connected();
+  tcp::Stream client;
+  tcp::Stream server = connected_to(client);
   auto reader = green::spawn([&] { return loopback::read_some_text(server); });
   for (int i = 0; i < 1000; ++i) {
     green::Event posted;
@@ -40,7 +41,8 @@ TEST(LibevPoller, InstalledWhileOthersWakeTheHubLosesNoWake) {
             if (++count == 20) posted.set();
           });
       });
-      auto [client, server] = connected();
+      tcp::Stream client;
+      tcp::Stream server = connected_to(client);
       posted.wait();
       other.join();
       client.write_all("x");
@@ -52,7 +54,8 @@ TEST(LibevPoller, InstalledWhileOthersWakeTheHubLosesNoWake) {
 TEST(LibevPoller, HubsThatEndLeaveAtMostTheirPortsWakeDescriptor) {
   auto use_a_hub = [] {
     std::thread([] {
-      auto [client, server] = connected();
+      tcp::Stream client;
+      tcp::Stream server = connected_to(client);
       client.write_all("x");
       EXPECT_EQ(loopback::read_some_text(server), "x");
     }).join();
@@ -64,7 +67,8 @@ TEST(LibevPoller, HubsThatEndLeaveAtMostTheirPortsWakeDescriptor) {
 }
 
 TEST(LibevPoller, TimersAreNeverEarlyAndDoNotSpin) {
-  auto [client, server] = connected();
+  tcp::Stream client;
+  tcp::Stream server = connected_to(client);
   auto reader = green::spawn([&] { return loopback::read_some_text(server); });
   loopback::settle();
   for (const auto duration : {10us, 500us, 1000us, 1500us, 10'300us}) {
@@ -78,7 +82,7 @@ TEST(LibevPoller, TimersAreNeverEarlyAndDoNotSpin) {
 }
 
 TEST(LibevPoller, HasTheKernelTellItWhenTheWallClockIsSet) {
-  connected();
+  loopback::connected();
   detail::poller_of(green::get_hub());
   int timer_descriptors = 0;
   for (const auto& entry : std::filesystem::directory_iterator("/proc/self/fd")) {
@@ -90,7 +94,8 @@ TEST(LibevPoller, HasTheKernelTellItWhenTheWallClockIsSet) {
 }
 
 TEST(LibevPoller, BusyHubHearsItsDescriptors) {
-  auto [client, server] = connected();
+  tcp::Stream client;
+  tcp::Stream server = connected_to(client);
   auto reader = green::spawn([&] { return loopback::read_some_text(server); });
   bool is_over = false;
   auto busy = green::spawn([&] {
@@ -104,7 +109,8 @@ TEST(LibevPoller, BusyHubHearsItsDescriptors) {
 }
 
 TEST(LibevPoller, ReadinessThatNobodyWaitsForIsToldOnce) {
-  auto [client, server] = connected();
+  tcp::Stream client;
+  tcp::Stream server = connected_to(client);
   auto reader = green::spawn([&] { return loopback::read_some_text(server); });
   client.write_all("1");
   reader.get();

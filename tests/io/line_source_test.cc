@@ -8,7 +8,7 @@ namespace greenroom {
 namespace {
 
 using namespace std::chrono_literals;
-using loopback::connected;
+using loopback::connected_to;
 
 // What a source has told.
 struct Told {
@@ -48,7 +48,8 @@ void wait_for(const std::function<bool()>& condition) {
 using Strings = std::vector<std::string>;
 
 TEST(LineSource, TellsLinesAndTheEndWithoutAGreenlet) {
-  auto [client, server] = connected();
+  tcp::Stream client;
+  tcp::Stream server = connected_to(client);
   Told told;
   attach(server, told);
   client.write_all("one\ntwo\r\nun");
@@ -63,7 +64,8 @@ TEST(LineSource, TellsLinesAndTheEndWithoutAGreenlet) {
 }
 
 TEST(LineSource, PausedItTellsNothingUntilItIsResumed) {
-  auto [client, server] = connected();
+  tcp::Stream client;
+  tcp::Stream server = connected_to(client);
   Told told;
   told.pause_at = 2;
   Recorder& source = attach(server, told);
@@ -78,7 +80,8 @@ TEST(LineSource, PausedItTellsNothingUntilItIsResumed) {
 }
 
 TEST(LineSource, PausedItHoldsThePeerBack) {
-  auto [client, server] = connected();
+  tcp::Stream client;
+  tcp::Stream server = connected_to(client);
   Told told;
   told.pause_at = 1;
   Recorder& source = attach(server, told);
@@ -107,7 +110,8 @@ TEST(LineSource, PausedItHoldsThePeerBack) {
 }
 
 TEST(LineSource, PausedItDoesNotKeepTheHubBusy) {
-  auto [client, server] = connected();
+  tcp::Stream client;
+  tcp::Stream server = connected_to(client);
   Told told;
   told.pause_at = 1;
   attach(server, told);
@@ -121,7 +125,8 @@ TEST(LineSource, PausedItDoesNotKeepTheHubBusy) {
 }
 
 TEST(LineSource, TellsWhatTheConnectionDiedOf) {
-  auto [client, server] = connected();
+  tcp::Stream client;
+  tcp::Stream server = connected_to(client);
   server.write_all("never read");
   Told told;
   attach(server, told);
@@ -131,7 +136,8 @@ TEST(LineSource, TellsWhatTheConnectionDiedOf) {
 }
 
 TEST(LineSource, TooLongALineEndsIt) {
-  auto [client, server] = connected();
+  tcp::Stream client;
+  tcp::Stream server = connected_to(client);
   Told told;
   attach(server, told, 3);
   client.write_all("abc\nabcd\nabc\n");
@@ -141,7 +147,8 @@ TEST(LineSource, TooLongALineEndsIt) {
 }
 
 TEST(LineSource, OwnCloseIsNotTold) {
-  auto [client, server] = connected();
+  tcp::Stream client;
+  tcp::Stream server = connected_to(client);
   Told told;
   attach(server, told);
   server.close();
@@ -150,7 +157,8 @@ TEST(LineSource, OwnCloseIsNotTold) {
 }
 
 TEST(LineSource, StreamIsWrittenAsEverAndReadByNobodyElse) {
-  auto [client, server] = connected();
+  tcp::Stream client;
+  tcp::Stream server = connected_to(client);
   Told told;
   attach(server, told);
   server.write_all("greeting");
@@ -161,7 +169,8 @@ TEST(LineSource, StreamIsWrittenAsEverAndReadByNobodyElse) {
 }
 
 TEST(LineSource, KeepsAHubWaitingThatHasNothingElseToDo) {
-  auto [client, server] = connected();
+  tcp::Stream client;
+  tcp::Stream server = connected_to(client);
   Told told;
   attach(server, told);
   green::Event never;

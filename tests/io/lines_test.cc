@@ -9,11 +9,12 @@ namespace greenroom {
 namespace {
 
 using namespace std::chrono_literals;
-using loopback::connected;
+using loopback::connected_to;
 using loopback::error_of;
 
 TEST(Lines, ComeOneByOneThenTheRestThenTheEndForEver) {
-  auto [client, server] = connected();
+  tcp::Stream client;
+  tcp::Stream server = connected_to(client);
   client.write_all("first\r\nsecond\n\nunfinished");
   client.close();
   tcp::Lines lines(server);
@@ -26,7 +27,8 @@ TEST(Lines, ComeOneByOneThenTheRestThenTheEndForEver) {
 }
 
 TEST(Lines, ParkUntilTheWholeLineIsThere) {
-  auto [client, server] = connected();
+  tcp::Stream client;
+  tcp::Stream server = connected_to(client);
   tcp::Lines lines(server);
   auto reader = green::spawn([&] { return lines.next(); });
   client.write_all("in ");
@@ -37,7 +39,8 @@ TEST(Lines, ParkUntilTheWholeLineIsThere) {
 }
 
 TEST(Lines, TimeOutAndGoOnWithWhatHadCome) {
-  auto [client, server] = connected();
+  tcp::Stream client;
+  tcp::Stream server = connected_to(client);
   tcp::Lines lines(server);
   client.write_all("half");
   EXPECT_EQ(error_of([&] { lines.next(2ms); }), std::errc::timed_out);
@@ -47,7 +50,8 @@ TEST(Lines, TimeOutAndGoOnWithWhatHadCome) {
 }
 
 TEST(Lines, WaitIsForTheLineAndNotForEachPiece) {
-  auto [client, server] = connected();
+  tcp::Stream client;
+  tcp::Stream server = connected_to(client);
   tcp::Lines lines(server);
   auto drip = green::spawn([&] {
     for (;;) {
@@ -60,7 +64,8 @@ TEST(Lines, WaitIsForTheLineAndNotForEachPiece) {
 }
 
 TEST(Lines, KilledReaderLosesNothing) {
-  auto [client, server] = connected();
+  tcp::Stream client;
+  tcp::Stream server = connected_to(client);
   tcp::Lines lines(server);
   auto reader = green::spawn([&] { return lines.next(); });
   client.write_all("half");
@@ -71,7 +76,8 @@ TEST(Lines, KilledReaderLosesNothing) {
 }
 
 TEST(Lines, LineThatCameInTheRoundOfTheDeadlineBeatsIt) {
-  auto [client, server] = connected();
+  tcp::Stream client;
+  tcp::Stream server = connected_to(client);
   tcp::Lines lines(server);
   const auto deadline = clock::now() + 2ms;
   auto reader = green::spawn([&] { return lines.next(deadline); });
@@ -82,7 +88,8 @@ TEST(Lines, LineThatCameInTheRoundOfTheDeadlineBeatsIt) {
 }
 
 TEST(Lines, TooLongALineIsAnErrorFromThenOn) {
-  auto [client, server] = connected();
+  tcp::Stream client;
+  tcp::Stream server = connected_to(client);
   tcp::Lines lines(server, 10);
   client.write_all("0123456789\n0123456789a\nnever\n");
   EXPECT_EQ(lines.next(), "0123456789");
@@ -91,7 +98,8 @@ TEST(Lines, TooLongALineIsAnErrorFromThenOn) {
 }
 
 TEST(Lines, EndlessLineIsRefusedBeforeItEnds) {
-  auto [client, server] = connected();
+  tcp::Stream client;
+  tcp::Stream server = connected_to(client);
   tcp::Lines lines(server, 100'000);
   auto writer = green::spawn([&] {
     const std::string endless(1 << 20, 'x');
@@ -121,7 +129,8 @@ std::optional<std::string> take_line(tcp::Lines& lines) {
 }
 
 TEST(NextLine, TakesLinesThenTheEnd) {
-  auto [client, server] = connected();
+  tcp::Stream client;
+  tcp::Stream server = connected_to(client);
   tcp::Lines lines(server);
   auto reader = green::spawn([&] {
     std::string all;
@@ -138,7 +147,8 @@ TEST(NextLine, TakesLinesThenTheEnd) {
 }
 
 TEST(NextLine, KilledWhileParkedItLosesNothing) {
-  auto [client, server] = connected();
+  tcp::Stream client;
+  tcp::Stream server = connected_to(client);
   tcp::Lines lines(server);
   auto reader = green::spawn([&] { take_line(lines); });
   loopback::settle();
@@ -148,7 +158,8 @@ TEST(NextLine, KilledWhileParkedItLosesNothing) {
 }
 
 TEST(NextLine, StreamClosedByAnotherGreenletIsAnError) {
-  auto [client, server] = connected();
+  tcp::Stream client;
+  tcp::Stream server = connected_to(client);
   tcp::Lines lines(server);
   auto reader = green::spawn([&] { return error_of([&] { take_line(lines); }); });
   loopback::settle();
@@ -157,7 +168,8 @@ TEST(NextLine, StreamClosedByAnotherGreenletIsAnError) {
 }
 
 TEST(NextLine, ReaderBesideItIsRefused) {
-  auto [client, server] = connected();
+  tcp::Stream client;
+  tcp::Stream server = connected_to(client);
   tcp::Lines lines(server);
   auto reader = green::spawn([&] { return take_line(lines); });
   loopback::settle();
@@ -168,14 +180,16 @@ TEST(NextLine, ReaderBesideItIsRefused) {
 }
 
 TEST(NextLine, ThrowsForALineThatIsTooLong) {
-  auto [client, server] = connected();
+  tcp::Stream client;
+  tcp::Stream server = connected_to(client);
   tcp::Lines lines(server, 3);
   client.write_all("abcd\n");
   EXPECT_EQ(error_of([&] { take_line(lines); }), std::errc::message_size);
 }
 
 TEST(NextLine, IsFoundByALoopThatNeverParks) {
-  auto [client, server] = connected();
+  tcp::Stream client;
+  tcp::Stream server = connected_to(client);
   tcp::Lines lines(server);
   client.write_all("first\n");
   EXPECT_EQ(take_line(lines), "first");

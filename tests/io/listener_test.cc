@@ -119,6 +119,7 @@ TEST(Listener, AcceptedStreamsHaveNoDelay) {
 TEST(Listener, HandsConnectionsToAnotherHub) {
   tcp::Listener listener(any_port);
   std::vector<std::thread> handlers;
+  handlers.reserve(3);
   for (int i = 0; i < 3; ++i) {
     tcp::Stream client = tcp::connect(listener.local());
     handlers.emplace_back(
@@ -135,6 +136,7 @@ TEST(Listener, AThousandConnectionsComeAndGoWithoutALeak) {
   const int before = loopback::open_descriptors();
   auto acceptor = green::spawn([&] {
     std::vector<green::Greenlet<>> handlers;
+    handlers.reserve(1000);
     for (int i = 0; i < 1000; ++i) {
       handlers.push_back(green::spawn(
           [](tcp::Stream stream) {
@@ -146,6 +148,7 @@ TEST(Listener, AThousandConnectionsComeAndGoWithoutALeak) {
     green::joinall(handlers);
   });
   std::vector<green::Greenlet<>> clients;
+  clients.reserve(50);
   for (int i = 0; i < 50; ++i) {
     clients.push_back(green::spawn([&] {
       for (int n = 0; n < 20; ++n) {

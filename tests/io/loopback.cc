@@ -12,6 +12,12 @@ Pair connected() {
   return pair;
 }
 
+tcp::Stream connected_to(tcp::Stream& client) {
+  Pair pair = connected();
+  client = std::move(pair.client);
+  return std::move(pair.server);
+}
+
 int open_descriptors() {
   DIR* folder = ::opendir("/proc/self/fd");
   int count = 0;

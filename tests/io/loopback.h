@@ -19,6 +19,8 @@ struct Pair {
 
 // A connection; both ends belong to no hub yet.
 Pair connected();
+// The same as two variables: the client is given, the server returned.
+tcp::Stream connected_to(tcp::Stream& client);
 
 // How many descriptors the process has open.
 int open_descriptors();

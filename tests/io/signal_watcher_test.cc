@@ -38,7 +38,8 @@ TEST(SignalWatcher, WakesAHubThatSleeps) {
 }
 
 TEST(SignalWatcher, WakesAHubThatWaitsForDescriptors) {
-  auto [client, server] = loopback::connected();
+  tcp::Stream client;
+  tcp::Stream server = loopback::connected_to(client);
   auto reader = green::spawn([&] { loopback::read_some_text(server); });
   green::Event came;
   const SignalWatcher watcher(SIGUSR1, [&] { came.set(); });

@@ -14,13 +14,14 @@ namespace greenroom {
 namespace {
 
 using namespace std::chrono_literals;
-using loopback::connected;
+using loopback::connected_to;
 using loopback::error_of;
 using loopback::read_some_text;
 using loopback::read_text;
 
 TEST(Stream, CarriesBytesBothWays) {
-  auto [client, server] = connected();
+  tcp::Stream client;
+  tcp::Stream server = connected_to(client);
   client.write_all("to the server");
   EXPECT_EQ(read_some_text(server), "to the server");
   server.write_all("to the client");
@@ -28,7 +29,8 @@ TEST(Stream, CarriesBytesBothWays) {
 }
 
 TEST(Stream, ReaderParksUntilBytesCome) {
-  auto [client, server] = connected();
+  tcp::Stream client;
+  tcp::Stream server = connected_to(client);
   auto reader = green::spawn([&] { return read_some_text(server); });
   loopback::settle();
   EXPECT_FALSE(reader.ready());
@@ -37,7 +39,8 @@ TEST(Stream, ReaderParksUntilBytesCome) {
 }
 
 TEST(Stream, ReadsWhatWasSentInPiecesOfAnySize) {
-  auto [client, server] = connected();
+  tcp::Stream client;
+  tcp::Stream server = connected_to(client);
   client.write_all("abcdef");
   std::array<std::byte, 4> room;
   EXPECT_EQ(server.read_some(room), 4U);
@@ -45,7 +48,8 @@ TEST(Stream, ReadsWhatWasSentInPiecesOfAnySize) {
 }
 
 TEST(Stream, ReadOfNothingIsTheEndOfTheStreamAgainAndAgain) {
-  auto [client, server] = connected();
+  tcp::Stream client;
+  tcp::Stream server = connected_to(client);
   client.write_all("last");
   client.close();
   EXPECT_EQ(read_some_text(server), "last");
@@ -54,19 +58,22 @@ TEST(Stream, ReadOfNothingIsTheEndOfTheStreamAgainAndAgain) {
 }
 
 TEST(Stream, ReadWithRoomForNothingIsMisuse) {
-  auto [client, server] = connected();
+  tcp::Stream client;
+  tcp::Stream server = connected_to(client);
   EXPECT_THROW(server.read_some({}), std::invalid_argument);
 }
 
 TEST(Stream, ReadTimesOut) {
-  auto [client, server] = connected();
+  tcp::Stream client;
+  tcp::Stream server = connected_to(client);
   EXPECT_EQ(error_of([&] { read_some_text(server, 1ms); }), std::errc::timed_out);
   client.write_all("usable");
   EXPECT_EQ(read_some_text(server), "usable");
 }
 
 TEST(Stream, ReadPollsWithAWaitOfZero) {
-  auto [client, server] = connected();
+  tcp::Stream client;
+  tcp::Stream server = connected_to(client);
   EXPECT_EQ(error_of([&] { read_some_text(server, 0s); }), std::errc::timed_out);
   client.write_all("there");
   EXPECT_EQ(read_some_text(server, 0s), "there");
@@ -74,7 +81,8 @@ TEST(Stream, ReadPollsWithAWaitOfZero) {
 }
 
 TEST(Stream, KilledReaderLosesNoByteAndLeavesTheStreamUsable) {
-  auto [client, server] = connected();
+  tcp::Stream client;
+  tcp::Stream server = connected_to(client);
   auto reader = green::spawn([&] { return read_some_text(server); });
   loopback::settle();
   client.write_all("kept");
@@ -84,7 +92,8 @@ TEST(Stream, KilledReaderLosesNoByteAndLeavesTheStreamUsable) {
 }
 
 TEST(Stream, BytesThatCameInTheRoundOfTheDeadlineBeatIt) {
-  auto [client, server] = connected();
+  tcp::Stream client;
+  tcp::Stream server = connected_to(client);
   const auto deadline = clock::now() + 2ms;
   auto reader = green::spawn([&] { return read_some_text(server, deadline); });
   yield();
@@ -94,7 +103,8 @@ TEST(Stream, BytesThatCameInTheRoundOfTheDeadlineBeatIt) {
 }
 
 TEST(Stream, TimeoutEndsARead) {
-  auto [client, server] = connected();
+  tcp::Stream client;
+  tcp::Stream server = connected_to(client);
   EXPECT_EQ(try_for(1ms, [&] { return read_some_text(server); }), std::nullopt);
   EXPECT_THROW(with_deadline(1ms, [&] { return read_some_text(server); }), TimeoutError);
   client.write_all("usable");
@@ -102,7 +112,8 @@ TEST(Stream, TimeoutEndsARead) {
 }
 
 TEST(Stream, SecondReaderIsRefusedByNameAndTheFirstGoesOn) {
-  auto [client, server] = connected();
+  tcp::Stream client;
+  tcp::Stream server = connected_to(client);
   auto first = green::spawn([&] { return read_some_text(server); });
   loopback::settle();
   try {
@@ -120,7 +131,8 @@ TEST(Stream, SecondReaderIsRefusedByNameAndTheFirstGoesOn) {
 }
 
 TEST(Stream, OneGreenletReadsWhileAnotherWrites) {
-  auto [client, server] = connected();
+  tcp::Stream client;
+  tcp::Stream server = connected_to(client);
   auto reader = green::spawn([&] { return read_text(server, 5); });
   loopback::settle();
   server.write_all("out");
@@ -130,18 +142,20 @@ TEST(Stream, OneGreenletReadsWhileAnotherWrites) {
 }
 
 TEST(Stream, CloseWakesTheReaderWithEbadfBeforeTheNumberIsReused) {
-  auto [client, server] = connected();
+  tcp::Stream client;
+  tcp::Stream server = connected_to(client);
   auto reader = green::spawn([&] { return error_of([&] { read_some_text(server); }); });
   loopback::settle();
   server.close();
-  auto [other_client, other_server] = connected();  // has the number now
+  tcp::Stream other_client;
+  tcp::Stream other_server = connected_to(other_client);  // one of them has the number now
   other_client.write_all("not for the first reader");
   EXPECT_EQ(reader.get(), std::errc::bad_file_descriptor);
   EXPECT_EQ(read_some_text(other_server), "not for the first reader");
 }
 
 TEST(Stream, DestroyedWhileReadItWakesTheReader) {
-  auto pair = std::make_unique<loopback::Pair>(connected());
+  auto pair = std::make_unique<loopback::Pair>(loopback::connected());
   auto reader = green::spawn([&] { return error_of([&] { read_some_text(pair->server); }); });
   loopback::settle();
   pair.reset();
@@ -149,7 +163,8 @@ TEST(Stream, DestroyedWhileReadItWakesTheReader) {
 }
 
 TEST(Stream, ClosedOneRefusesEverything) {
-  auto [client, server] = connected();
+  tcp::Stream client;
+  tcp::Stream server = connected_to(client);
   server.close();
   server.close();
   EXPECT_FALSE(server.is_open());
@@ -160,7 +175,8 @@ TEST(Stream, ClosedOneRefusesEverything) {
 }
 
 TEST(Stream, ErrorNamesOperationAndAddress) {
-  auto [client, server] = connected();
+  tcp::Stream client;
+  tcp::Stream server = connected_to(client);
   try {
     read_some_text(client, 1ms);
     FAIL();
@@ -171,14 +187,16 @@ TEST(Stream, ErrorNamesOperationAndAddress) {
 }
 
 TEST(Stream, KnowsBothItsEnds) {
-  auto [client, server] = connected();
+  tcp::Stream client;
+  tcp::Stream server = connected_to(client);
   EXPECT_EQ(client.peer(), server.local());
   EXPECT_EQ(client.local(), server.peer());
   EXPECT_EQ(client.peer().host, "127.0.0.1");
 }
 
 TEST(Stream, MovesWhileItIsRead) {
-  auto [client, server] = connected();
+  tcp::Stream client;
+  tcp::Stream server = connected_to(client);
   auto reader = green::spawn([&] { return read_some_text(server); });
   loopback::settle();
   tcp::Stream elsewhere = std::move(server);
@@ -188,7 +206,8 @@ TEST(Stream, MovesWhileItIsRead) {
 }
 
 TEST(Stream, ShutdownOfWritingLeavesReadingOpen) {
-  auto [client, server] = connected();
+  tcp::Stream client;
+  tcp::Stream server = connected_to(client);
   client.write_all("request");
   client.shutdown_write();
   EXPECT_EQ(read_text(server, 100), "request");
@@ -198,7 +217,8 @@ TEST(Stream, ShutdownOfWritingLeavesReadingOpen) {
 }
 
 TEST(Stream, WriteToAPeerThatIsGoneThrowsAndRaisesNoSignal) {
-  auto [client, server] = connected();
+  tcp::Stream client;
+  tcp::Stream server = connected_to(client);
   server.close();
   const auto code = error_of([&] {
     for (;;) client.write_all("x");
@@ -207,7 +227,8 @@ TEST(Stream, WriteToAPeerThatIsGoneThrowsAndRaisesNoSignal) {
 }
 
 TEST(Stream, ResetByThePeerIsAnError) {
-  auto [client, server] = connected();
+  tcp::Stream client;
+  tcp::Stream server = connected_to(client);
   client.write_all("never read");
   auto reader = green::spawn([&] { return error_of([&] { read_some_text(client); }); });
   loopback::settle();
@@ -224,7 +245,8 @@ std::string pattern(std::size_t size) {
 }
 
 TEST(Stream, TenMegabytesArriveWholeBothWaysAtOnce) {
-  auto [client, server] = connected();
+  tcp::Stream client;
+  tcp::Stream server = connected_to(client);
   const std::string up = pattern(10'000'000);
   const std::string down = pattern(10'000'001);
   auto send_up = green::spawn([&] { client.write_all(up); });
@@ -238,7 +260,8 @@ TEST(Stream, TenMegabytesArriveWholeBothWaysAtOnce) {
 }
 
 TEST(Stream, WriteTimesOutAsAWhole) {
-  auto [client, server] = connected();
+  tcp::Stream client;
+  tcp::Stream server = connected_to(client);
   const std::string much = pattern(30'000'000);
   // The peer takes a little again and again, so that each part is in time.
   auto reader = green::spawn([&] {
@@ -253,24 +276,28 @@ TEST(Stream, WriteTimesOutAsAWhole) {
 }
 
 TEST(Stream, WriteLimitEndsAWriteThatWouldWaitForEver) {
-  auto [client, server] = connected();
+  tcp::Stream client;
+  tcp::Stream server = connected_to(client);
   client.set_write_limit(5ms);
   EXPECT_EQ(error_of([&] { client.write_all(pattern(30'000'000)); }), std::errc::timed_out);
 }
 
 TEST(Stream, WriteOfNothingNeverWaits) {
-  auto [client, server] = connected();
+  tcp::Stream client;
+  tcp::Stream server = connected_to(client);
   client.write_all("", 0s);
 }
 
 TEST(Stream, WritePollsWithAWaitOfZero) {
-  auto [client, server] = connected();
+  tcp::Stream client;
+  tcp::Stream server = connected_to(client);
   client.write_all("fits", 0s);
   EXPECT_EQ(error_of([&] { client.write_all(pattern(30'000'000), 0s); }), std::errc::timed_out);
 }
 
 TEST(Stream, KilledWriterLeavesTheStreamReadableAndClosable) {
-  auto [client, server] = connected();
+  tcp::Stream client;
+  tcp::Stream server = connected_to(client);
   auto writer = green::spawn([&] { client.write_all(pattern(30'000'000)); });
   loopback::settle();
   EXPECT_FALSE(writer.ready());
@@ -281,7 +308,8 @@ TEST(Stream, KilledWriterLeavesTheStreamReadableAndClosable) {
 }
 
 TEST(Stream, SecondWriterIsRefused) {
-  auto [client, server] = connected();
+  tcp::Stream client;
+  tcp::Stream server = connected_to(client);
   const std::string much = pattern(30'000'000);
   auto writer = green::spawn([&] { client.write_all(much); });
   loopback::settle();
@@ -291,7 +319,8 @@ TEST(Stream, SecondWriterIsRefused) {
 }
 
 TEST(Stream, CloseWakesTheWriterWithEbadf) {
-  auto [client, server] = connected();
+  tcp::Stream client;
+  tcp::Stream server = connected_to(client);
   auto writer =
       green::spawn([&] { return error_of([&] { client.write_all(pattern(30'000'000)); }); });
   loopback::settle();
@@ -300,7 +329,8 @@ TEST(Stream, CloseWakesTheWriterWithEbadf) {
 }
 
 TEST(Stream, RoomThatComesInTheRoundOfTheDeadlineIsUsed) {
-  auto [client, server] = connected();
+  tcp::Stream client;
+  tcp::Stream server = connected_to(client);
   const std::string much = pattern(8'000'000);
   const auto deadline = clock::now() + 20ms;
   auto writer = green::spawn([&] { return error_of([&] { client.write_all(much, deadline); }); });
@@ -319,7 +349,8 @@ TEST(Stream, RoomThatComesInTheRoundOfTheDeadlineIsUsed) {
 // ---- between hubs ----
 
 TEST(Stream, FreshOneIsUsedOnAnotherHub) {
-  auto [client, server] = connected();
+  tcp::Stream client;
+  tcp::Stream server = connected_to(client);
   std::thread other([stream = std::move(server)]() mutable {
     for (std::string text; !(text = read_some_text(stream)).empty();) stream.write_all(text);
   });
@@ -330,7 +361,8 @@ TEST(Stream, FreshOneIsUsedOnAnotherHub) {
 }
 
 TEST(Stream, UsedOneMovesToAnotherHubAndBack) {
-  auto [client, server] = connected();
+  tcp::Stream client;
+  tcp::Stream server = connected_to(client);
   // Watched here ...
   EXPECT_EQ(error_of([&] { read_some_text(server, 1ms); }), std::errc::timed_out);
   // ... and then there, by two greenlets at once.
@@ -354,7 +386,8 @@ TEST(Stream, UsedOneMovesToAnotherHubAndBack) {
 }
 
 TEST(Stream, MoveThatIsCutShortCanBeTriedAgain) {
-  auto [client, server] = connected();
+  tcp::Stream client;
+  tcp::Stream server = connected_to(client);
   EXPECT_EQ(error_of([&] { read_some_text(server, 1ms); }), std::errc::timed_out);
   std::atomic<bool> was_killed{false};
   const Hold hold = green::get_hub().hold();
@@ -375,7 +408,8 @@ TEST(Stream, MoveThatIsCutShortCanBeTriedAgain) {
 }
 
 TEST(Stream, UseOnAnotherHubWhileItIsWaitedForIsRefused) {
-  auto [client, server] = connected();
+  tcp::Stream client;
+  tcp::Stream server = connected_to(client);
   auto reader = green::spawn([&] { return read_some_text(server); });
   loopback::settle();
   std::thread([&] { EXPECT_THROW(read_some_text(server), ConcurrentUse); }).join();
@@ -384,14 +418,16 @@ TEST(Stream, UseOnAnotherHubWhileItIsWaitedForIsRefused) {
 }
 
 TEST(Stream, ClosedOnAnotherHubItIsClosedAtHome) {
-  auto [client, server] = connected();
+  tcp::Stream client;
+  tcp::Stream server = connected_to(client);
   EXPECT_EQ(error_of([&] { read_some_text(server, 1ms); }), std::errc::timed_out);
   std::thread([stream = std::move(server)]() mutable { stream.close(); }).join();
   EXPECT_EQ(read_some_text(client), "");
 }
 
 TEST(Stream, MoveTimesOutWhileTheOldHubIsBusy) {
-  auto [client, server] = connected();
+  tcp::Stream client;
+  tcp::Stream server = connected_to(client);
   EXPECT_EQ(error_of([&] { read_some_text(server, 1ms); }), std::errc::timed_out);
   std::thread([&] {
     EXPECT_EQ(error_of([&] { read_some_text(server, 1ms); }), std::errc::timed_out);
@@ -401,7 +437,8 @@ TEST(Stream, MoveTimesOutWhileTheOldHubIsBusy) {
 }
 
 TEST(Stream, ClosedWhileItMovesItTellsWhoWaits) {
-  auto [client, server] = connected();
+  tcp::Stream client;
+  tcp::Stream server = connected_to(client);
   EXPECT_EQ(error_of([&] { read_some_text(server, 1ms); }), std::errc::timed_out);
   std::thread([&] {
     auto reader = green::spawn([&] { return error_of([&] { read_some_text(server); }); });
@@ -415,7 +452,8 @@ TEST(Stream, ClosedWhileItMovesItTellsWhoWaits) {
 }
 
 TEST(Stream, OutlivesTheHubThatItWasUsedOn) {
-  auto [client, server] = connected();
+  tcp::Stream client;
+  tcp::Stream server = connected_to(client);
   std::thread([&] {
     EXPECT_EQ(error_of([&] { read_some_text(server, 1ms); }), std::errc::timed_out);
   }).join();
@@ -424,10 +462,11 @@ TEST(Stream, OutlivesTheHubThatItWasUsedOn) {
 }
 
 TEST(Stream, LeaksNoDescriptor) {
-  connected();
+  loopback::connected();
   const int before = loopback::open_descriptors();
   {
-    auto [client, server] = connected();
+    tcp::Stream client;
+    tcp::Stream server = connected_to(client);
     EXPECT_EQ(error_of([&] { read_some_text(server, 1ms); }), std::errc::timed_out);
     auto killed = green::spawn([&] { read_some_text(server); });
     loopback::settle();
@@ -437,7 +476,8 @@ TEST(Stream, LeaksNoDescriptor) {
 }
 
 TEST(Stream, CannotBeUsedInHubWork) {
-  auto [client, server] = connected();
+  tcp::Stream client;
+  tcp::Stream server = connected_to(client);
   bool was_refused = false;
   green::Event done;
   green::get_hub().post([&] {
@@ -453,7 +493,8 @@ TEST(Stream, CannotBeUsedInHubWork) {
 }
 
 TEST(Stream, WaitForAPeerThatMaySpeakIsNoLoopExitButNothingElseToDoIs) {
-  auto [client, server] = connected();
+  tcp::Stream client;
+  tcp::Stream server = connected_to(client);
   EXPECT_EQ(error_of([&] { read_some_text(server, 1ms); }), std::errc::timed_out);
   // Armed, but nobody waits for it.
   green::Event never;

@@ -158,6 +158,9 @@ ExitReason supervise_first(const Monitored& first, std::chrono::nanoseconds grac
     receive(
         when([&](const Down& down) { return down.ref == first.ref; },
              [&](const Down& down) { reason = down.reason; }),
+        // A tree may have ended before it was monitored: the link has told why.
+        when([&](const Exit& exit) { return exit.from == first.pid; },
+             [&](const Exit& exit) { reason = exit.reason; }),
         [&](const StopRequested&) {
           exit(first.pid, is_asked ? Reason::kill : Reason::shutdown);
           if (!is_asked) wait = clock::now() + grace;
@@ -193,7 +196,8 @@ int detail::run_first(const RunOptions& options, const std::function<Monitored()
   std::optional<Monitored> started;
   try {
     started = first();
-    has_failed = is_failure(supervise_first(*started, options.grace, is_asked), is_asked);
+    const ExitReason reason = supervise_first(*started, options.grace, is_asked);
+    has_failed = is_failure(reason, is_asked);
   } catch (const StartError& error) {
     std::fprintf(stderr, "greenroom: the tree did not start: %s\n", error.what());
   } catch (const green::LoopExit& error) {

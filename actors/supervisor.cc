@@ -119,7 +119,7 @@ void give_up(SupervisorCore& core, const std::string& id) {
   log_line("supervisor " + self().to_string() + " has reached its restart intensity with child '" +
            id + "' and shuts down");
   core.terminate_all();
-  stop(Reason::shutdown);
+  stop(ExitReason("shutdown", "reached_max_restart_intensity"));  // run() tells it by the detail
 }
 
 void check_options(int intensity, std::chrono::nanoseconds period) {

@@ -270,7 +270,8 @@ TEST_P(RunUnderSignal, EndsATreeInOrder) {
                   std::string order;
                   const int code =
                       run({.hubs = 2},
-                          supervisor({.children = {child<Noted>({.id = "a"}, &order, 'a'),
+                          supervisor({.children = {child({.id = "timer"}, [] { sleep(1h); }),
+                                                   child<Noted>({.id = "a"}, &order, 'a'),
                                                    child<Noted>({.id = "b"}, &order, 'b'),
                                                    child<Noted>({.id = "c"}, &order, 'c',
                                                                 std::function<void()>([ready] {
@@ -288,7 +289,7 @@ TEST_P(RunUnderSignal, KillsAfterTheGrace) {
                   return run({.grace = 20ms}, [ready] {
                     trap_exits();
                     write_byte(ready);
-                    for (;;) receive([](const Exit&) {});
+                    for (;;) receive([](const Exit&) {}, after(1h, [] {}));
                   });
                 },
                 {GetParam()}),
@@ -301,9 +302,9 @@ TEST_P(RunUnderSignal, KillsAtOnceAtTheSecond) {
                   return run({.grace = 1h}, [ready] {
                     trap_exits();
                     write_byte(ready);
-                    receive([](const Exit&) {});
+                    receive([](const Exit&) {}, after(1h, [] {}));
                     write_byte(ready);
-                    for (;;) receive([](const Exit&) {});
+                    for (;;) receive([](const Exit&) {}, after(1h, [] {}));
                   });
                 },
                 {GetParam(), GetParam()}),

@@ -13,7 +13,7 @@ std::size_t SeededEnvironment::choose(std::size_t count) noexcept {
   if (victim_ && moment_ == KillMoment::resuming && victim_->hub == Hub::current_if_any() &&
       (victim_->state == TaskState::ready || victim_->state == TaskState::fresh)) {
     kill(*victim_);
-    forget_victim();
+    drop_reference(*std::exchange(victim_, nullptr));
   }
   const std::size_t chosen = dice_.below(count);
   note(count << 16 | chosen);
@@ -70,7 +70,10 @@ void SeededEnvironment::note(std::uint64_t value) {
 }
 
 void SeededEnvironment::forget_victim() {
-  if (Task* task = std::exchange(victim_, nullptr)) drop_reference(*task);
+  Task* task = std::exchange(victim_, nullptr);
+  if (!task) return;
+  drop_reference(*task);
+  victim_text_.clear();  // it got away
 }
 
 void kill(Task& task) {

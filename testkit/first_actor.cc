@@ -1,13 +1,17 @@
 #include "greenroom/testkit/first_actor.h"
 
+#include <memory>
 #include <stdexcept>
+#include <utility>
 
 #include "greenroom/actors/actors.h"
 
 namespace greenroom::testkit::detail {
 
-Pid FirstActor::start() {
-  return spawn(SpawnOptions{.label = "the body of the test"}, [this] {
+Pid FirstActor::start(std::function<void()> on_end) {
+  // Goes with the actor's callable.
+  const std::shared_ptr<void> end(nullptr, [on_end = std::move(on_end)](void*) { on_end(); });
+  return spawn(SpawnOptions{.label = "the body of the test"}, [this, end] {
     try {
       body_();
     } catch (...) {

@@ -62,7 +62,7 @@ class Threads {
  private:
   void run_main();
   void run_worker(std::promise<void>& started);
-  void wait_for_body(Pid body);
+  void run_body();
   void end_own_threads();
   void check(Hub& hub);
   void dump_and_abort();
@@ -70,6 +70,7 @@ class Threads {
   const Options options_;
   detail::FirstActor body_;
   HubGroup group_;
+  green::Event body_ended_;
   green::Event stop_;
   std::exception_ptr stuck_;
   std::mutex mutex_;  // guards leaks_
@@ -102,7 +103,7 @@ void Threads::run_main() {
     workers.emplace_back([this, &started] { run_worker(started); });
     started.get_future().wait();
   }
-  wait_for_body(body_.start());
+  run_body();
   end_own_threads();
   stop_.set();
   end_hub(hub, 1);
@@ -127,16 +128,18 @@ void Threads::run_worker(std::promise<void>& started) {
     const Uncancellable until_told;
     stop_.wait();
   }
+  sleep(std::chrono::microseconds(1));  // told at once, it has not yet seen who is on the way here
   end_hub(hub, 1);
   check(hub);
   greenroom::detail::unlist_hub(hub);
   group_.remove(hub);
 }
 
-void Threads::wait_for_body(Pid body) {
-  const MonitorRef ref = monitor(body);
+// Not by a monitor: the thread's own stack stays a greenlet that is no actor.
+void Threads::run_body() {
+  body_.start([this] { body_ended_.set(); });
   try {
-    receive(when([&](const Down& down) { return down.ref == ref; }, [](const Down&) {}));
+    body_ended_.wait();
   } catch (const green::LoopExit&) {
     stuck_ = std::current_exception();
   }

@@ -139,6 +139,17 @@ TEST(Kill, TheVictimAndItsPlaceAreNamed) {
   EXPECT_NE(report.victim.find("in sleep"), std::string::npos) << report.victim;
 }
 
+TEST(Kill, WhileResumingSparesWhoIsNeverWoken) {
+  const auto report = simulate({.kill_at = 0, .kill_moment = KillMoment::resuming}, [] {
+    spawn([] { receive([](int) {}); });
+    yield();
+    yield();
+    sleep(1s);
+  });
+  EXPECT_EQ(report.suspension_points, 1);
+  EXPECT_EQ(report.victim, "");
+}
+
 TEST(Kill, EverywhereMeansEachPointAndBothMoments) {
   std::vector<int> ends;
   const int kills = kill_everywhere({.hubs = 2}, [&] {

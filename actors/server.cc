@@ -1,6 +1,7 @@
 #include "greenroom/actors/server.h"
 
 #include <algorithm>
+#include <memory>
 
 #include "greenroom/actors/crash_report.h"
 #include "greenroom/actors/name_waiters.h"
@@ -154,9 +155,13 @@ void abandoned_server(Task& raw) noexcept {
 // ---- start ----
 
 Pid start_server(ServerTask& task, const SpawnOptions* options, bool is_linked) {
+  // Ours until it is started: what is pending for the caller is thrown before that.
+  const auto drop = [](Task* unstarted) { drop_reference(*unstarted); };
+  std::unique_ptr<Task, decltype(drop)> unstarted(&task, drop);
   ReplyCellOf<void> cell;
   CallSite site(cell, Wait::forever());
   task.start->starter = site.handle();
+  static_cast<void>(unstarted.release());
   Pid pid;
   try {
     pid = start_actor(task, {.options = options, .link = is_linked});

@@ -285,6 +285,12 @@ Pid start_actor(ActorTask& task, const SpawnRequest& request) {
 
 // ---- end ----
 
+void free_names(Actor& actor) {
+  if (!actor.extras) return;
+  for (const std::string& name : std::exchange(actor.extras->names, {}))
+    free_name(name, actor.pid());
+}
+
 void end_actor(Actor& actor, const ExitReason& reason) noexcept {
   ActorHub& hub = ActorHub::of(*actor.task->hub);
   const Pid self = actor.pid();
@@ -294,7 +300,7 @@ void end_actor(Actor& actor, const ExitReason& reason) noexcept {
   // The number is dead before the names are free, and both before anybody is told.
   hub.pids.release(actor.number);
   if (ActorExtras* extras = actor.extras) {
-    for (const std::string& name : extras->names) free_name(name, self);
+    free_names(actor);
     extras->links.for_each([&](const Pid& peer, const LinkState& link) {
       if (link.is_active) send_signal({SignalKind::link_exit, self, peer, 0, reason});
     });

@@ -133,6 +133,9 @@ class EndingScope {
   Uncancellable uncancellable_;
 };
 
+// Its names are nobody's from now on.
+void free_names(Actor& actor);
+
 // What an actor's body has just thrown, as a reason; in a catch block.
 ExitReason reason_of_current_exception();
 

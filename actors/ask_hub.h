@@ -19,14 +19,23 @@ std::optional<R> ask_hub(std::uint32_t port, std::function<R(Hub&)> f) {
   Hub& here = Hub::current();
   if (port == here.id()) return f(here);
   auto answer = std::make_shared<green::AsyncResult<std::optional<R>>>();
-  // Dropped unanswered, with a hub that ends, it answers with nothing.
-  auto promise = std::shared_ptr<void>(nullptr, [answer](void*) {
-    if (!answer->ready()) answer->set(std::nullopt);
-  });
+  // The answer comes by the asker's inbox, so that it does not overtake what was sent from there
+  // before. A question that is dropped, with a hub that ends, is answered with nothing.
+  struct Question {
+    ~Question() {
+      post_to_port(asker,
+                   [answer = answer, value = std::move(value)](Hub&) { answer->set(value); });
+    }
+    std::shared_ptr<green::AsyncResult<std::optional<R>>> answer;
+    std::uint32_t asker = 0;
+    std::optional<R> value;
+  };
+  auto question = std::make_shared<Question>();
+  question->answer = answer;
+  question->asker = here.id();
   const bool is_posted =
-      post_to_port(port, [answer, promise = std::move(promise), f = std::move(f)](Hub& hub) {
-        answer->set(std::optional<R>(f(hub)));
-      });
+      post_to_port(port, [question, f = std::move(f)](Hub& hub) { question->value = f(hub); });
+  question.reset();
   return is_posted ? answer->get() : std::nullopt;
 }
 

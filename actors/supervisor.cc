@@ -39,10 +39,13 @@ namespace {
 
 constexpr std::chrono::seconds late_report_period(5);
 
-void forget_exit_of(Pid pid) {
+// Its Exit is not to be read as that of a running child. A reason in it is the true one: a monitor
+// that came after the exit was accepted knows only that there is nobody.
+void forget_exit_of(Pid pid, ExitReason& reason) {
   unlink(pid);
-  current_actor().mailbox.remove_first_if(
+  const detail::MessagePointer exit = current_actor().mailbox.remove_first_if(
       [&](Message& message) { return message.is<Exit>() && message.as<Exit>().from == pid; });
+  if (exit) reason = exit->as<Exit>().reason;
 }
 
 // It was to be killed and has not ended: it does not come to a suspension point, or swallows its
@@ -85,7 +88,7 @@ void terminate_one(ChildState& child) {
     reason = wait_for_down(ref, child.spec.options.shutdown.wait());
   }
   if (!reason) kill_and_wait(child, ref, reason);
-  forget_exit_of(child.pid);
+  forget_exit_of(child.pid, *reason);
   report_shutdown_error(child, *reason);
   child.pid = Pid{};
 }
@@ -109,7 +112,7 @@ void terminate_many(const std::vector<ChildState*>& children) {
                                    ? (is_brutal ? Wait(late_report_period) : Wait::forever())
                                    : Wait(clock::time_point(clock::duration(deadline))));
     if (!reason) kill_and_wait(child, refs[i], reason);
-    forget_exit_of(child.pid);
+    forget_exit_of(child.pid, *reason);
     report_shutdown_error(child, *reason);
     child.pid = Pid{};
   }

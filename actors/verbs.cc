@@ -117,20 +117,25 @@ void unregister_name(std::string_view name) {
   if (!pid || !detail::free_name(name, *pid)) {
     throw BadName("unregister_name: nobody is registered as '" + std::string(name) + "'");
   }
-  detail::post_to_port(pid->hub, [number = pid->number, text = std::string(name)](Hub& hub) {
+  const auto forget = [number = pid->number, text = std::string(name)](Hub& hub) {
     Actor* actor = ActorHub::of(hub).pids.find(number);
     if (!actor || !actor->extras) return;
     // One entry: the actor may have got the name again meanwhile.
     auto& names = actor->extras->names;
     const auto found = std::find(names.begin(), names.end(), text);
     if (found != names.end()) names.erase(found);
-  });
+  };
+  Hub& here = Hub::current();
+  if (pid->hub == here.id()) return forget(here);
+  detail::post_to_port(pid->hub, forget);
 }
 
 bool is_alive(Pid pid) {
   if (!pid || pid.node != 0) return false;
   const auto answer = detail::ask_hub<bool>(pid.hub, [pid](Hub& hub) {
-    const Actor* actor = ActorHub::of(hub).pids.find(pid.number);
+    Actor* actor = ActorHub::of(hub).pids.find(pid.number);
+    if (actor && actor->is_exiting())
+      detail::free_names(*actor);  // whoever is told that it is dead may take them
     return actor && !actor->is_exiting();
   });
   return answer.value_or(false);

@@ -88,6 +88,13 @@ namespace {
 // A greenlet that became an actor is over.
 void promoted_ended(Task& task) noexcept {
   Actor& actor = actor_of(task);
+  if (task.fiber &&
+      task.fiber->is_thread()) {  // a thread's own stack is no greenlet; it ends with its thread
+    end_actor(actor, Reason::normal);
+    task.extension = nullptr;
+    delete &actor;
+    return;
+  }
   const auto& greenlet = static_cast<const GreenletTask&>(task);
   ExitReason reason = Reason::normal;
   if (greenlet.ended_by == GreenletOutcome::killed) reason = Reason::killed;
@@ -202,11 +209,15 @@ void arrive(Hub& hub, PostNode& node) {
   ActorTask& task = *post->task;
   PostNode* waiting = ActorHub::of(hub).pids.bind_leased(task.actor.number, task.actor);
   hub.adopt(task);
-  hub.start(task);
+  if (!hub.is_ending()) hub.start(task);
   while (waiting) {
     PostNode* next = waiting->next;
     waiting->deliver(hub, *waiting);
     waiting = next;
+  }
+  if (hub.is_ending()) {  // too late: nothing runs here any more
+    task.ops->abandoned(task);
+    hub.retire(task);
   }
 }
 

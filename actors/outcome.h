@@ -14,6 +14,8 @@ namespace greenroom {
 // Converts to true if it holds the value. * and -> of a failed one throw std::logic_error.
 template <class T>
 class Outcome {
+  static_assert(!std::is_same_v<T, ExitReason>,
+                "an Outcome's value cannot be an ExitReason: wrap it in a struct");
   using Value = std::conditional_t<std::is_void_v<T>, std::monostate, T>;
 
  public:

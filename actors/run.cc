@@ -182,13 +182,15 @@ bool is_failure(const ExitReason& reason, bool is_asked) {
 }  // namespace
 
 int detail::run_first(const RunOptions& options, const std::function<Monitored()>& first,
-                      const std::shared_ptr<int>& code) {
+                      const std::shared_ptr<int>& code, WaitFor wait_for) {
   const Runtime runtime(options);
   const Pid root = self();
   const bool was_trapping = trap_exits(true);
   const auto ask = [root] { send(root, StopRequested{}); };
-  const SignalWatcher interrupt(SIGINT, ask);
-  const SignalWatcher terminate(SIGTERM, ask);
+  const auto reference = wait_for == WaitFor::signals ? SignalWatcher::Reference::hold
+                                                      : SignalWatcher::Reference::none;
+  const SignalWatcher interrupt(SIGINT, ask, reference);
+  const SignalWatcher terminate(SIGTERM, ask, reference);
   std::optional<SignalWatcher> quit;
   if (options.dump_on_quit || std::getenv("GREENROOM_DUMP")) quit.emplace(SIGQUIT, &dump_all_hubs);
   bool is_asked = false;
@@ -217,7 +219,7 @@ int run(RunOptions options, ChildSpec tree) {
         const Pid pid = tree.start(tree.options.id);
         return Monitored{pid, monitor(pid)};
       },
-      std::make_shared<int>(0));
+      std::make_shared<int>(0), detail::WaitFor::signals);
 }
 
 }  // namespace greenroom

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <chrono>
+#include <cstdint>
 #include <functional>
 #include <memory>
 #include <type_traits>
@@ -27,9 +28,11 @@ int run(RunOptions options, ChildSpec tree);
 
 namespace detail {
 
-// first() starts the first actor, linked to none.
+// first() starts the first actor, linked to none. A tree may wait for nothing but a signal; a body
+// that does is deadlocked.
+enum class WaitFor : std::uint8_t { wakes, signals };
 int run_first(const RunOptions& options, const std::function<Monitored()>& first,
-              const std::shared_ptr<int>& code);
+              const std::shared_ptr<int>& code, WaitFor wait_for = WaitFor::wakes);
 
 template <class F>
 concept Body = std::is_invocable_v<F> && !std::is_convertible_v<F, ChildSpec>;

@@ -149,6 +149,7 @@ void abandoned_server(Task& raw) noexcept {
   // Its frames stay as they are, so the caller of the running handler is answered here; the state
   // is not touched.
   if (task.current) fail_reply(task.current->reply, reason);
+  if (task.start) fail_reply(task.start->starter, reason);
   end_actor(task.actor, reason);
 }
 

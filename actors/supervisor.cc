@@ -20,6 +20,14 @@ Outcome<Pid> start_one(const ChildSpec& spec) {
     return error.reason();
   } catch (const BadName& error) {
     return ExitReason("already_started", whereis(spec.options.id).value_or(Pid{}));
+  } catch (const ActorExit&) {
+    throw;  // the supervisor's own
+  } catch (const green::GreenletExit&) {
+    throw;
+  } catch (const TimeoutError&) {
+    throw;
+  } catch (...) {
+    return ExitReason::from_current_exception();
   }
 }
 

@@ -4,8 +4,10 @@
 #include <stdexcept>
 
 #include "greenroom/actors/actor.h"
+#include "greenroom/actors/crash_report.h"
 #include "greenroom/actors/placement.h"
 #include "greenroom/actors/timer_table.h"
+#include "greenroom/scheduler/dump.h"
 
 namespace greenroom {
 
@@ -37,7 +39,15 @@ void fire(TimerNode& node) noexcept {
   auto& timer = static_cast<MessageTimer&>(node);
   MessageTimers& timers = *timer.owner;
   bool is_last = timer.interval == 0 || is_gone(timers.hub, timer.to);
-  if (!is_gone(timers.hub, timer.to)) send_message(timer.to, timer.make());
+  if (!is_gone(timers.hub, timer.to)) {
+    try {
+      send_message(timer.to, timer.make());
+    } catch (...) {
+      log_line("a timer for " + timer.to.to_string() +
+               " ends: its message cannot be made: " + current_exception_text());
+      is_last = true;
+    }
+  }
   if (!is_last && timer.to.hub != timers.hub.id()) is_last = !ask_whether_gone(timer);
   if (is_last) {
     timers.by_id.erase(timer.id);
@@ -84,8 +94,10 @@ std::optional<std::chrono::nanoseconds> cancel_timer(TimerRef ref) {
   const auto found = timers.by_id.find(ref.id());
   if (found == timers.by_id.end()) return std::nullopt;
   const auto left = std::max<std::int64_t>(found->second->deadline - here.now(), 0);
+  const bool was_for_the_dead = detail::is_gone(here, found->second->to);
   here.timers().cancel(*found->second);
   timers.by_id.erase(found);
+  if (was_for_the_dead) return std::nullopt;  // it counts as cancelled with its target
   return std::chrono::nanoseconds(left);
 }
 

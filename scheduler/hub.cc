@@ -181,6 +181,9 @@ Hub::~Hub() {
   Hub* const outer = bound_hub;
   bind();
   current_ = nullptr;
+  is_ending_ = true;
+  if (thread_task_ && thread_task_->extension)
+    thread_task_->extension->extension_ops->ended(*thread_task_);
   poller_.reset();
   for (detail::PostNode* node = undelivered_; node;) {
     detail::PostNode* next = node->next;
@@ -392,6 +395,16 @@ void Hub::run_dedicated(Task& task) {
   self.switch_to(own, thread_);
 }
 
+// The task that this fiber was made for has ended: others do not run on a stack of its size.
+void Hub::leave_dedicated() {
+  Fiber& self = *fiber_;
+  Fiber& to = take_runner();
+  self.next = retired_;
+  retired_ = &self;
+  fiber_ = &to;
+  self.leave_for(to);
+}
+
 inline void Hub::run_fresh(Task& task) {
   if (task.stack_size != 0 && !fiber_->is_dedicated) [[unlikely]]
     return run_dedicated(task);
@@ -419,6 +432,8 @@ void Hub::run_loop() {
       resume(*task);
     } else {
       run_fresh(*task);
+      if (fiber_->is_dedicated) [[unlikely]]
+        leave_dedicated();
     }
   }
 }

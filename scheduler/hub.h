@@ -162,6 +162,8 @@ class Hub {
   std::unique_ptr<detail::HubExtension>& extension(detail::Layer layer) {
     return extensions_[static_cast<std::size_t>(layer)];
   }
+  // It delivers what is left and runs nothing any more.
+  bool is_ending() const { return is_ending_; }
   void join(detail::HubGroup* group) { group_ = group; }
   detail::HubGroup* group() const { return group_; }
   // Nothing can wake anything any more: throws LoopExit into the root.
@@ -236,6 +238,7 @@ class Hub {
   detail::Task* next_simulated() noexcept;
   [[gnu::always_inline]] void run_fresh(detail::Task& task);
   [[gnu::noinline]] void run_dedicated(detail::Task& task);
+  [[gnu::noinline]] void leave_dedicated();
   [[gnu::always_inline]] void resume(detail::Task& task) noexcept;
   [[gnu::always_inline]] void switch_out(detail::Task& self) noexcept;
   void switch_to_driver() noexcept;
@@ -292,6 +295,7 @@ class Hub {
   std::size_t task_count_ = 0;
   std::atomic<std::size_t> load_{0};  // task_count_ at the last housekeeping
   detail::HubGroup* group_ = nullptr;
+  bool is_ending_ = false;
   std::unique_ptr<detail::HubExtension> extensions_[2];
   std::shared_ptr<Hold::Counter> holds_;
   Statistics statistics_;

@@ -32,6 +32,7 @@ struct Cost {
 
 Cost run_compiler(std::vector<std::string> arguments) {
   std::vector<char*> words;
+  words.reserve(arguments.size() + 1);
   for (std::string& argument : arguments) words.push_back(argument.data());
   words.push_back(nullptr);
   pid_t compiler = 0;

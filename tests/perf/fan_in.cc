@@ -5,6 +5,7 @@
 #include <cstdio>
 #include <deque>
 #include <memory>
+#include <string>
 
 #include "greenroom/actors/actors.h"
 #include "greenroom/tests/perf/measure.h"

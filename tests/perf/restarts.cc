@@ -9,7 +9,7 @@
 namespace greenroom::perf {
 namespace {
 
-constexpr std::int64_t restarts = 100'000;
+constexpr std::int64_t restarts = 20'000;
 constexpr double server_goal = 1e9 / 1.5e6;
 constexpr double parked_goal = 1e9 / 0.4e6;
 

@@ -28,7 +28,9 @@ struct Request : Message {
       : Message(type, value_offset), ops(&request_ops), reply(handle), deadline(call_deadline) {
     MessageAccess::set_kind(*this, MessageKind::request);
   }
-  ~Request() { drop_reply(reply); }
+  ~Request() {
+    if (reply) drop_reply(reply);
+  }
 
   const RequestOps* ops;
   ReplyHandle reply;
@@ -137,7 +139,7 @@ void invoke_handler(void* state, Request& request) {
     }
   } else if constexpr (std::is_void_v<R>) {
     handle();
-    send_reply<void>(request.reply, {});
+    if (request.reply) send_reply<void>(request.reply, {});
   } else {
     send_reply<R>(request.reply, handle());
   }

@@ -18,7 +18,7 @@ namespace {
 void construct(ServerTask& task) {
   throw_pending(task);  // told to exit before its constructor: it never runs
   task.start->construct(task.server_ops->state(task));
-  task.has_state = true;
+  task.actor.has_state = true;
   const auto start = std::move(task.start);
   send_reply<void>(start->starter, {});
 }
@@ -58,7 +58,10 @@ inline void handle_mail(ServerTask& task, MessagePointer& message) {
   Mailbox& mailbox = task.actor.mailbox;
   for (std::size_t left = std::min<std::size_t>(mailbox.size(), Hub::largest_slice); left > 0;
        --left) {
-    throw_pending(task);
+    if ((task.attention & attention::throws) != 0) [[unlikely]] {
+      if (task.actor.is_exiting()) return;
+      throw_pending();
+    }
     if (mailbox.empty()) return;  // a handler took some itself
     message = mailbox.pop_front();
     auto& request = static_cast<Request&>(*message);
@@ -72,12 +75,12 @@ inline void handle_mail(ServerTask& task, MessagePointer& message) {
     message.reset();
     if (task.interrupts || task.actor.extras) clean_up_after_handler(task);
   }
-  throw_pending(task);
+  if (!task.actor.is_exiting()) throw_pending(task);
 }
 
 // Not on a kill, and not on an exit signal that was not trapped: as OTP.
 void terminate(ServerTask& task, ExitReason& reason) noexcept {
-  if (!task.has_state || !task.server_ops->terminate || task.actor.is_exiting()) return;
+  if (!task.actor.has_state || !task.server_ops->terminate || task.actor.is_exiting()) return;
   try {
     task.server_ops->terminate(task.server_ops->state(task), reason);
   } catch (...) {
@@ -93,7 +96,7 @@ void end_server(ServerTask& task, const ExitReason& reason, MessagePointer messa
     const EndingScope ending(task, reason);
     message.reset();
     task.start.reset();
-    if (std::exchange(task.has_state, false))
+    if (std::exchange(task.actor.has_state, false))
       task.server_ops->destroy_state(task.server_ops->state(task));
   }
   if (starter && task.actor.extras) {
@@ -125,16 +128,25 @@ void run_server(Task& raw) {
   MessagePointer message;
   const auto reason = [&]() -> ExitReason {
     try {
-      if (task.start) [[unlikely]]
-        construct(task);
-      handle_mail(task, message);
-      return Reason::normal;
+      // An exit that finds no handler running is taken as a value: nothing needs to be unwound.
+      if (!task.actor.is_exiting()) [[likely]] {
+        if (task.start) [[unlikely]]
+          construct(task);
+        handle_mail(task, message);
+      }
+      if (!task.actor.is_exiting()) [[likely]]
+        return Reason::normal;
+      task.actor.has_failed = true;
+      return *task.actor.extras->exit_reason;
+    } catch (const ActorExit& exit) {
+      task.actor.has_failed = true;
+      return exit.reason();
     } catch (...) {
-      task.has_failed = true;
+      task.actor.has_failed = true;
       return reason_of_current_exception();
     }
   }();
-  if (!task.has_failed) [[likely]] {
+  if (!task.actor.has_failed) [[likely]] {
     task.state = TaskState::idle;
     if (!task.actor.mailbox.empty()) task.hub->activate(task);
     return;

@@ -105,12 +105,10 @@ struct ServerTask : ActorTask {
   const ServerOps* server_ops;
   Request* current = nullptr;          // the request whose handler runs
   std::unique_ptr<ServerStart> start;  // until the constructor is done
-  bool has_state = false;
-  bool has_failed = false;  // its run loop was left by an exception
 };
 
-void run_server(Task& task);
-void abandoned_server(Task& task) noexcept;
+void run_server(Task& raw);
+void abandoned_server(Task& raw) noexcept;
 
 template <class S>
 concept TrapsExits = requires {

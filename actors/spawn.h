@@ -49,6 +49,8 @@ struct ActorBody final : ActorTask {
     try {
       throw_pending(task);  // told to exit before its first line: it never runs
       std::apply([](F& f, A&... a) { std::invoke(std::move(f), std::move(a)...); }, *self.call);
+    } catch (const ActorExit& exit) {
+      failure = exit.reason();
     } catch (...) {
       failure = reason_of_current_exception();
     }

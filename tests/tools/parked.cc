@@ -2,6 +2,7 @@
 #include <sys/prctl.h>
 
 #include <cstdio>
+#include <memory>
 
 #include "greenroom/actors/actors.h"
 
@@ -44,9 +45,9 @@ void prompter() {
 int main() {
   prctl(PR_SET_PTRACER, PR_SET_PTRACER_ANY);
   return run({.hubs = 2}, [] {
-    green::Event curtain;
+    auto curtain = std::make_shared<green::Event>();
     spawn({.name = "archivist", .label = "the archive"}, file_letters, 3);
-    green::spawn([&] { wait_for_the_curtain(curtain); });
+    green::spawn([curtain] { wait_for_the_curtain(*curtain); });
     start<Ledger>(SpawnOptions{.name = "ledger"});
     spawn({.name = "prompter", .place = Placement::next_hub}, [parent = self()] {
       send(parent, Stop{});

@@ -8,31 +8,39 @@ namespace greenroom {
 
 namespace {
 
-constinit ExitReason::Body normal_body("normal");
-constinit ExitReason::Body shutdown_body("shutdown");
-constinit ExitReason::Body kill_body("kill");
-constinit ExitReason::Body killed_body("killed");
-constinit ExitReason::Body noproc_body("noproc");
-constinit ExitReason::Body noconnection_body("noconnection");
-constinit ExitReason::Body timeout_body("timeout");
-constinit ExitReason::Body deadlock_body("deadlock");
-constinit ExitReason::Body error_body("error");
+// Never destroyed: reasons in static objects are dropped until the very end of the process.
+union Immortal {
+  constexpr explicit Immortal(std::string_view tag) : body(tag) {}
+  constexpr ~Immortal() {}
+  ExitReason::Body body;
+};
 
-constexpr const ExitReason::Body* standard[] = {&normal_body,  &shutdown_body, &kill_body,
-                                                &killed_body,  &noproc_body,   &noconnection_body,
-                                                &timeout_body, &deadlock_body, &error_body};
+constinit Immortal normal_body("normal");
+constinit Immortal shutdown_body("shutdown");
+constinit Immortal kill_body("kill");
+constinit Immortal killed_body("killed");
+constinit Immortal noproc_body("noproc");
+constinit Immortal noconnection_body("noconnection");
+constinit Immortal timeout_body("timeout");
+constinit Immortal deadlock_body("deadlock");
+constinit Immortal error_body("error");
+
+constexpr const ExitReason::Body* standard[] = {
+    &normal_body.body,  &shutdown_body.body, &kill_body.body,
+    &killed_body.body,  &noproc_body.body,   &noconnection_body.body,
+    &timeout_body.body, &deadlock_body.body, &error_body.body};
 
 }  // namespace
 
-constinit const ExitReason Reason::normal(normal_body);
-constinit const ExitReason Reason::shutdown(shutdown_body);
-constinit const ExitReason Reason::kill(kill_body);
-constinit const ExitReason Reason::killed(killed_body);
-constinit const ExitReason Reason::noproc(noproc_body);
-constinit const ExitReason Reason::noconnection(noconnection_body);
-constinit const ExitReason Reason::timeout(timeout_body);
-constinit const ExitReason Reason::deadlock(deadlock_body);
-constinit const ExitReason Reason::error(error_body);
+constinit const ExitReason Reason::normal(normal_body.body);
+constinit const ExitReason Reason::shutdown(shutdown_body.body);
+constinit const ExitReason Reason::kill(kill_body.body);
+constinit const ExitReason Reason::killed(killed_body.body);
+constinit const ExitReason Reason::noproc(noproc_body.body);
+constinit const ExitReason Reason::noconnection(noconnection_body.body);
+constinit const ExitReason Reason::timeout(timeout_body.body);
+constinit const ExitReason Reason::deadlock(deadlock_body.body);
+constinit const ExitReason Reason::error(error_body.body);
 
 // Texts are made when somebody reads them: under a storm of crashes most are not.
 struct ExitReason::Thrown final : Owned {
@@ -61,7 +69,7 @@ const ExitReason::Body* ExitReason::body_for(std::string_view tag) {
 ExitReason::ExitReason(std::string_view tag) : body_(body_for(tag)) {}
 
 ExitReason ExitReason::from_current_exception() {
-  ExitReason reason(error_body);
+  ExitReason reason(error_body.body);
   reason.body_ = new Thrown(std::current_exception(), detail::trace_of_current_exception());
   return reason;
 }

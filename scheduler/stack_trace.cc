@@ -18,6 +18,7 @@ constexpr std::string_view runtime_prefixes[] = {
     "__cxa_throw",
     "__cxa_rethrow",
     "__wrap___cxa_throw",
+    "greenroom::Hub::",
     "std::__",
     "std::invoke",
     "std::function<",
@@ -44,9 +45,8 @@ bool is_runtime_name(std::string_view function) {
 }
 
 bool is_library_header(std::string_view file) {
-  for (const std::string_view part :
-       {"/include/c++/", "/_virtual_includes/", "greenroom/scheduler/", "greenroom/mailbox/",
-        "greenroom/io/", "greenroom/actors/"}) {
+  for (const std::string_view part : {"/include/c++/", "greenroom/scheduler/", "greenroom/mailbox/",
+                                      "greenroom/io/", "greenroom/actors/"}) {
     if (file.find(part) != file.npos) return true;
   }
   return file.starts_with("/usr/include/");

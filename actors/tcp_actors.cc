@@ -13,7 +13,9 @@ namespace greenroom::detail {
 // ---- the acceptor ----
 
 Acceptor::Acceptor(tcp::ServeOptions options, Take take)
-    : options_(std::move(options)), take_(std::move(take)), listener_(options_.listen, options_.socket) {
+    : options_(std::move(options)),
+      take_(std::move(take)),
+      listener_(options_.listen, options_.socket) {
   if (options_.on_listening) options_.on_listening(listener_.local());
   cast(ServerRef<Acceptor>(self()), Run{});
 }
@@ -49,16 +51,21 @@ struct LineMessage final : Message {
   std::shared_ptr<Flow> flow;
 };
 
-constexpr TypeOps line_message_ops{&typeid(tcp::Line), type_name_hash<tcp::Line>(), &LineMessage::destroy};
+constexpr TypeOps line_message_ops{&typeid(tcp::Line), type_name_hash<tcp::Line>(),
+                                   &LineMessage::destroy};
 
 LineMessage::LineMessage(std::string text, std::shared_ptr<Flow> line_flow)
-    : Message(line_message_ops, reinterpret_cast<std::byte*>(&value) - reinterpret_cast<std::byte*>(static_cast<Message*>(this))),
+    : Message(line_message_ops, reinterpret_cast<std::byte*>(&value) -
+                                    reinterpret_cast<std::byte*>(static_cast<Message*>(this))),
       value{std::move(text)},
       flow(std::move(line_flow)) {}
 
 class LinePump final : public LineSource {
  public:
-  LinePump(Pid to, Pid keeper, std::shared_ptr<Flow> flow) : to_(to), keeper_(keeper), flow_(std::move(flow)) { flow_->pump = this; }
+  LinePump(Pid to, Pid keeper, std::shared_ptr<Flow> flow)
+      : to_(to), keeper_(keeper), flow_(std::move(flow)) {
+    flow_->pump = this;
+  }
   ~LinePump() override { flow_->pump = nullptr; }
 
  private:
@@ -90,7 +97,8 @@ void LineMessage::destroy(Message& message) noexcept {
   release_block(self, sizeof(LineMessage));
   const Hub* here = Hub::current_if_any();
   if (here && here->id() == flow->hub) {
-    // Not from within whatever drops the message: reading may send the next line to the same mailbox.
+    // Not from within whatever drops the message: reading may send the next line to the same
+    // mailbox.
     if (--flow->unread <= flow->ahead / 2 && flow->pump && !flow->pump->is_running()) {
       post_to_port(flow->hub, [flow](Hub&) {
         if (flow->pump && !flow->pump->is_running()) flow->pump->resume();
@@ -130,6 +138,8 @@ namespace greenroom::tcp {
 
 void attach(Stream& stream, Pid to, int ahead) { detail::start_pump(stream, to, Pid{}, ahead); }
 
-void attach(Stream&& stream, Pid to, int ahead) { start<detail::StreamKeeper>(std::move(stream), to, ahead); }
+void attach(Stream&& stream, Pid to, int ahead) {
+  start<detail::StreamKeeper>(std::move(stream), to, ahead);
+}
 
 }  // namespace greenroom::tcp

@@ -17,16 +17,19 @@ namespace greenroom::tcp {
 
 struct ServeOptions {
   Endpoint listen = {};
-  std::string connections = {};  // id of the dynamic supervisor that gets each connection; empty: they are spawned
+  std::string connections =
+      {};  // id of the dynamic supervisor that gets each connection; empty: they are spawned
   ListenOptions socket = {};
-  std::function<void(const Endpoint&)> on_listening = {};  // called in the acceptor, at each start, with the port it got
+  std::function<void(const Endpoint&)> on_listening =
+      {};  // called in the acceptor, at each start, with the port it got
 };
 
 }  // namespace greenroom::tcp
 
 namespace greenroom::detail {
 
-// Listens in its constructor, so that a tree whose port is taken does not start; accepts for ever in a handler.
+// Listens in its constructor, so that a tree whose port is taken does not start; accepts for ever
+// in a handler.
 class Acceptor {
  public:
   using Take = std::function<void(const std::string& connections, tcp::Stream stream)>;
@@ -45,26 +48,32 @@ class Acceptor {
 
 namespace greenroom::tcp {
 
-// A child that listens and runs connection(Stream) for each connection, as a temporary child of `connections`. One that does not get in
-// there (max_children) is closed at once. As gevent's StreamServer.
+// A child that listens and runs connection(Stream) for each connection, as a temporary child of
+// `connections`. One that does not get in there (max_children) is closed at once. As gevent's
+// StreamServer.
 template <class F>
 ChildSpec serve(ChildOptions options, ServeOptions serve_options, F connection) {
-  static_assert(std::is_invocable_v<F, Stream>, "tcp::serve: connection must be callable with a tcp::Stream");
-  static_assert(std::is_copy_constructible_v<F>, "tcp::serve: connection is copied for each connection");
+  static_assert(std::is_invocable_v<F, Stream>,
+                "tcp::serve: connection must be callable with a tcp::Stream");
+  static_assert(std::is_copy_constructible_v<F>,
+                "tcp::serve: connection is copied for each connection");
   detail::Acceptor::Take take = [connection](const std::string& connections, Stream stream) {
     if (connections.empty()) {
       spawn(connection, std::move(stream));
     } else {
-      start_child(Supervisor(connections), ChildOptions{.restart = Restart::temporary}, connection, std::move(stream));
+      start_child(Supervisor(connections), ChildOptions{.restart = Restart::temporary}, connection,
+                  std::move(stream));
     }
   };
   return child<detail::Acceptor>(std::move(options), std::move(serve_options), std::move(take));
 }
 
-// Active mode: from now on the stream's lines reach the actor as tcp::Line messages, and its end as one tcp::Closed; nobody reads it
-// otherwise. At most `ahead` lines lie unread in the mailbox, then the peer waits. Lines are at most 4096 bytes, a longer one closes with
-// message_size. **Blocks.** Throws IoError, ConcurrentUse, in the second form as a StartError.
-// The first form leaves the stream with the caller, to write to; it must live on this hub. The second keeps it until its end or the actor's.
+// Active mode: from now on the stream's lines reach the actor as tcp::Line messages, and its end as
+// one tcp::Closed; nobody reads it otherwise. At most `ahead` lines lie unread in the mailbox, then
+// the peer waits. Lines are at most 4096 bytes, a longer one closes with message_size. **Blocks.**
+// Throws IoError, ConcurrentUse, in the second form as a StartError. The first form leaves the
+// stream with the caller, to write to; it must live on this hub. The second keeps it until its end
+// or the actor's.
 void attach(Stream& stream, Pid to = self(), int ahead = 16);
 void attach(Stream&& stream, Pid to = self(), int ahead = 16);
 

@@ -73,8 +73,9 @@ void unlink(Pid peer);
 // erlang:monitor/2.
 MonitorRef monitor(Pid target);
 MonitorRef monitor(std::string_view name);
-// No Down of that monitor is in the mailbox, or will ever be, after this; false if its Down had come
-// already (read since or not), or it had been ended. Throws std::logic_error for another actor's. As erlang:demonitor(Ref, [flush, info]).
+// No Down of that monitor is in the mailbox, or will ever be, after this; false if its Down had
+// come already (read since or not), or it had been ended. Throws std::logic_error for another
+// actor's. As erlang:demonitor(Ref, [flush, info]).
 bool demonitor(MonitorRef ref);
 
 // Exit signals become Exit messages from now on (or not). Returns what it was. As

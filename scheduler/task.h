@@ -65,7 +65,7 @@ struct TaskOps {
 // The part of a task that a higher layer owns. An actor is a task with one.
 struct TaskExtension {
   struct Ops {
-    void (*throw_exit)(Task&);  // attention::exiting: throw what unwinds it; never returns
+    void (*throw_exit)(Task&);      // attention::exiting: throw what unwinds it; never returns
     void (*ended)(Task&) noexcept;  // the body of a task that did not start as an actor is over
   };
   const Ops* extension_ops = nullptr;

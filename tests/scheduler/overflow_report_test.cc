@@ -119,7 +119,8 @@ TEST(OverflowReport, NamesWhoBeganTheRecursion) {
       testing::KilledBySignal(SIGABRT),
       "    at \\(anonymous namespace\\)::Tree<>::walk (.|\n)*"
       "    \\.\\.\\. the same [0-9]+ more times\n(.|\n)*"
-      "    at \\(anonymous namespace\\)::overflow_in_template [^ ]*overflow_report_test.cc:[0-9]+\n");
+      "    at \\(anonymous namespace\\)::overflow_in_template [^ "
+      "]*overflow_report_test.cc:[0-9]+\n");
 }
 
 TEST(OverflowReport, LeavesOutTheMiddleOfALongRecursion) {

@@ -194,7 +194,15 @@ template <class S, class... A>
 struct ServerStartOf final : ServerStart {
   explicit ServerStartOf(A... a) : arguments(std::move(a)...) {}
   void construct(void* place) override {
-    std::apply([place](A&... a) { new (place) S(std::move(a)...); }, arguments);
+    std::apply(
+        [place](A&... a) {
+          if constexpr (std::is_constructible_v<S, A...>) {
+            new (place) S(std::move(a)...);
+          } else {
+            new (place) S{std::move(a)...};  // an aggregate
+          }
+        },
+        arguments);
   }
   std::tuple<A...> arguments;
 };

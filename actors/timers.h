@@ -45,6 +45,6 @@ TimerRef send_interval(std::chrono::nanoseconds interval, Pid to, T message) {
 // What was left; nothing if it has fired (its message may not have been read yet), was cancelled,
 // or never was. From another hub than the timer's own nothing is returned either, and it is
 // cancelled soon. As erlang:cancel_timer/1.
-std::optional<std::chrono::nanoseconds> cancel_timer(TimerRef timer);
+std::optional<std::chrono::nanoseconds> cancel_timer(TimerRef ref);
 
 }  // namespace greenroom

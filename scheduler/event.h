@@ -80,10 +80,13 @@ class AsyncResult {
     event_.set();
   }
 
+  // Named as private members are, which they are to everybody else.
+  // NOLINTBEGIN(readability-identifier-naming)
   mutable std::mutex mutex_;
   std::optional<Value> value_;
   std::exception_ptr exception_;
   Event event_;
+  // NOLINTEND(readability-identifier-naming)
 };
 
 }  // namespace greenroom::green

@@ -18,7 +18,7 @@ namespace {
 constexpr std::uint16_t exit_throw_limit = 1000;
 }  // namespace
 
-Uncancellable::Uncancellable() : task_(nullptr) {
+Uncancellable::Uncancellable() {
   if (Hub* hub = Hub::current_if_any()) task_ = hub->current_task();
   if (task_) ++task_->uncancellable;
 }
@@ -59,7 +59,7 @@ bool would_terminate_from(Task& task, const UnwindContext& thrower) noexcept {
     type = exception.__cxa_exception_type();
     // libstdc++'s exception_ptr is the object's address, and offers no other way to it.
     static_assert(sizeof exception == sizeof object);
-    std::memcpy(&object, &exception, sizeof object);
+    std::memcpy(&object, static_cast<const void*>(&exception), sizeof object);
   }
   return would_terminate(thrower, bounds_above(task, thrower), *type, object);
 }

@@ -55,7 +55,7 @@ class Uncancellable {
   Uncancellable& operator=(const Uncancellable&) = delete;
 
  private:
-  detail::Task* task_;
+  detail::Task* task_ = nullptr;
 };
 
 namespace green {

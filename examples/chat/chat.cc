@@ -1,10 +1,10 @@
-#include "chat/chat.h"
+#include "greenroom/examples/chat/chat.h"
 
 #include <utility>
 
-#include "chat/connection.h"
-#include "chat/directory.h"
-#include "chat/room.h"
+#include "greenroom/examples/chat/connection.h"
+#include "greenroom/examples/chat/directory.h"
+#include "greenroom/examples/chat/room.h"
 
 namespace chat {
 

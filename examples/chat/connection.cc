@@ -1,4 +1,4 @@
-#include "chat/connection.h"
+#include "greenroom/examples/chat/connection.h"
 
 #include <algorithm>
 #include <filesystem>
@@ -7,9 +7,9 @@
 #include <string>
 #include <utility>
 
-#include "chat/directory.h"
-#include "chat/room.h"
 #include "greenroom/actors/actors.h"
+#include "greenroom/examples/chat/directory.h"
+#include "greenroom/examples/chat/room.h"
 
 namespace chat {
 

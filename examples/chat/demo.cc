@@ -8,8 +8,8 @@
 #include <string>
 #include <utility>
 
-#include "chat/chat.h"
-#include "chat/options.h"
+#include "greenroom/examples/chat/chat.h"
+#include "greenroom/examples/chat/options.h"
 
 namespace {
 

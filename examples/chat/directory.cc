@@ -1,6 +1,6 @@
-#include "chat/directory.h"
+#include "greenroom/examples/chat/directory.h"
 
-#include "chat/room.h"
+#include "greenroom/examples/chat/room.h"
 
 namespace chat {
 

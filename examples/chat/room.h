@@ -8,8 +8,8 @@
 #include <utility>
 #include <vector>
 
-#include "chat/directory.h"
 #include "greenroom/actors/actors.h"
+#include "greenroom/examples/chat/directory.h"
 #include "greenroom/io/tcp.h"
 
 namespace chat {

@@ -1,8 +1,8 @@
 // A chat server: rooms and connections are supervised actors. Talk to it with `nc 127.0.0.1 5000`.
 #include <cstdio>
 
-#include "chat/chat.h"
-#include "chat/options.h"
+#include "greenroom/examples/chat/chat.h"
+#include "greenroom/examples/chat/options.h"
 
 int main(int count, char** arguments) {
   const auto port = chat::parse_port(count, arguments, 5000);

@@ -100,10 +100,11 @@ TEST(ExitReason, IsSharedAndDiesWithTheLastCopy) {
 TEST(ExitReason, MayBeCopiedOnManyThreads) {
   const ExitReason reason("boom", std::string("shared"));
   std::vector<std::thread> threads;
+  threads.reserve(static_cast<std::size_t>(4));
   for (int i = 0; i < 4; ++i) {
     threads.emplace_back([reason] {
       for (int n = 0; n < 10'000; ++n) {
-        const ExitReason copy = reason;
+        const ExitReason copy = reason;  // NOLINT(performance-unnecessary-copy-initialization)
         EXPECT_TRUE(copy.has_detail());
       }
     });

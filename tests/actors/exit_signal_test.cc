@@ -115,11 +115,13 @@ struct Idle {
 
 class ExitSignal : public testing::TestWithParam<std::tuple<Row, Sender, Target>> {
  protected:
+  // NOLINTBEGIN(readability-identifier-naming): a fixture's members, as if private
   Row row_ = std::get<0>(GetParam());
   bool is_near_ = std::get<1>(GetParam()) == Sender::same_hub;
   Target state_ = std::get<2>(GetParam());
   std::shared_ptr<Gate> gate_ = std::make_shared<Gate>();
   ServerRef<Slow> slow_;
+  // NOLINTEND(readability-identifier-naming)
 
   Pid spawn_target(Pid test);
   void bring_to_state(Pid target);

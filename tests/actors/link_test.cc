@@ -304,6 +304,7 @@ TEST_P(Link, ManyAreToldOfOneEnd) {
   on_hubs(2, [] {
     const Monitored hub = peer();
     std::vector<Monitored> spokes;
+    spokes.reserve(static_cast<std::size_t>(100));
     for (int i = 0; i < 100; ++i) {
       spokes.push_back(spawn_monitor([pid = hub.pid, test = self()] {
         link(pid);

@@ -360,7 +360,7 @@ TEST(Receive, TheCatchAllTellsTheTypeAndIsTakenOut) {
       EXPECT_TRUE(any.is<A>());
       EXPECT_FALSE(any.is<B>());
       EXPECT_EQ(any.as<A>().n, 4);
-      EXPECT_NE(any.type_name().find("A"), std::string::npos);
+      EXPECT_NE(any.type_name().find('A'), std::string::npos);
     });
     EXPECT_EQ(process_info(self()).mailbox_size, 0U);
   });

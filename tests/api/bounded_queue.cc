@@ -1,6 +1,6 @@
 // A boss and three workers around a queue of three.
 // The POSIX headers come first on purpose: none of their names may be in the way of ours.
-#include <signal.h>
+#include <signal.h>  // NOLINT(modernize-deprecated-headers): it is what programs include
 #include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>

@@ -1,6 +1,6 @@
 // A chat room in fifty lines, written against nothing but the public headers.
 // The POSIX headers come first on purpose: none of their names may be in the way of ours.
-#include <signal.h>
+#include <signal.h>  // NOLINT(modernize-deprecated-headers): it is what programs include
 #include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>

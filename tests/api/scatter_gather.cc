@@ -1,6 +1,6 @@
 // A hundred questions at once, and what was answered in time.
 // The POSIX headers come first on purpose: none of their names may be in the way of ours.
-#include <signal.h>
+#include <signal.h>  // NOLINT(modernize-deprecated-headers): it is what programs include
 #include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>

@@ -65,6 +65,7 @@ TEST(Offload, TimeoutEndsTheWait) {
 
 TEST(Offload, MoreCallsThanThreadsAllComeToTheirEnd) {
   std::vector<green::Greenlet<int>> calls;
+  calls.reserve(static_cast<std::size_t>(100));
   for (int i = 0; i < 100; ++i) {
     calls.push_back(green::spawn([i] { return offload([i] { return i * i; }); }));
   }

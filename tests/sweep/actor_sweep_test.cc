@@ -83,6 +83,7 @@ TEST(MonitorSweep, EachEndIsToldOnce) {
   sweep(8, {1, 2}, [] {
     const Pid me = self();
     std::vector<Monitored> actors;
+    actors.reserve(static_cast<std::size_t>(3));
     for (int i = 0; i < 3; ++i) {
       actors.push_back(spawn_monitor(anywhere(), [me] {
         const MonitorRef ref = monitor(me);
@@ -145,6 +146,7 @@ TEST(JoinSweep, AGreenletIsJoinedFromBothHubs) {
       return 5;
     });
     std::vector<Monitored> joiners;
+    joiners.reserve(static_cast<std::size_t>(3));
     for (int i = 0; i < 3; ++i) {
       joiners.push_back(spawn_monitor(anywhere(), [=] {
         greenlet.join(i == 0 ? Wait(1ms) : Wait::forever());

@@ -21,6 +21,7 @@ TEST(LockSweep, ALockIsHeldByOneAndFreeInTheEnd) {
     auto lock = std::make_shared<green::Lock>();
     auto inside = std::make_shared<int>(0);
     std::vector<Monitored> actors;
+    actors.reserve(static_cast<std::size_t>(3));
     for (int i = 0; i < 3; ++i) {
       actors.push_back(spawn_monitor(anywhere(), [=] {
         for (int n = 0; n < 2; ++n) {
@@ -44,6 +45,7 @@ TEST(LockSweep, ATimedLockIsFreeInTheEnd) {
   sweep(4, {1, 2}, [] {
     auto lock = std::make_shared<green::Lock>();
     std::vector<Monitored> actors;
+    actors.reserve(static_cast<std::size_t>(3));
     for (int i = 0; i < 3; ++i) {
       actors.push_back(spawn_monitor(anywhere(), [=] {
         for (int n = 0; n < 2; ++n) {
@@ -62,6 +64,7 @@ TEST(LockSweep, ASemaphoreKeepsItsPermits) {
   sweep(4, {1, 2}, [] {
     auto semaphore = std::make_shared<green::BoundedSemaphore>(2);
     std::vector<Monitored> actors;
+    actors.reserve(static_cast<std::size_t>(4));
     for (int i = 0; i < 4; ++i) {
       actors.push_back(spawn_monitor(anywhere(), [=] {
         semaphore->acquire();
@@ -82,6 +85,7 @@ TEST(LockSweep, AnRLockIsFreeInTheEnd) {
   sweep(4, {1, 2}, [] {
     auto lock = std::make_shared<green::RLock>();
     std::vector<Monitored> actors;
+    actors.reserve(static_cast<std::size_t>(3));
     for (int i = 0; i < 3; ++i) {
       actors.push_back(spawn_monitor(anywhere(), [=] {
         const std::lock_guard outer(*lock);
@@ -106,6 +110,7 @@ TEST(LockSweep, AConditionHoldsItsLockAfterEachWait) {
     };
     auto shared = std::make_shared<Shared>();
     std::vector<Monitored> actors;
+    actors.reserve(static_cast<std::size_t>(3));
     for (int i = 0; i < 3; ++i) {
       actors.push_back(spawn_monitor(anywhere(), [=] {
         const std::lock_guard guard(shared->lock);
@@ -133,6 +138,7 @@ TEST(EventSweep, ASetEventWakesAllWhoLive) {
   sweep(8, {1, 2}, [] {
     auto event = std::make_shared<green::Event>();
     std::vector<Monitored> actors;
+    actors.reserve(static_cast<std::size_t>(3));
     for (int i = 0; i < 3; ++i)
       actors.push_back(spawn_monitor(anywhere(), [=] {
         event->wait();

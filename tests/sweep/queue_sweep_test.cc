@@ -95,6 +95,7 @@ TEST(QueueSweep, JoinEndsOnceAllIsDone) {
     auto queue = std::make_shared<green::Queue<int>>();
     for (int i = 0; i < 4; ++i) queue->put(i);
     std::vector<Monitored> workers;
+    workers.reserve(static_cast<std::size_t>(2));
     for (int i = 0; i < 2; ++i) {
       workers.push_back(spawn_monitor(anywhere(), [=] {
         for (;;) {

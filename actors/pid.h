@@ -29,6 +29,7 @@ struct Pid {
   std::string to_string() const;
 
   friend bool operator==(const Pid&, const Pid&) = default;
+  // NOLINTNEXTLINE(modernize-use-nullptr): the check stumbles over what the compiler makes of it
   friend std::strong_ordering operator<=>(const Pid& a, const Pid& b) = default;
   friend std::ostream& operator<<(std::ostream& out, const Pid& pid) {
     return out << pid.to_string();

@@ -16,7 +16,7 @@ class DynamicSupervisor final : public SupervisorCore {
 
   void start_children() override {}
   void child_ended(const Exit& exit) override;
-  void try_again(const std::string& id) override;
+  void try_again(const std::string& key) override;
   Outcome<Pid> start(ChildSpec spec) override;
   Outcome<void> terminate_child(const TerminateChild& request) override;
   Outcome<void> delete_child(const std::string&) override { return ExitReason("not_static"); }

@@ -78,16 +78,16 @@ Hub* choose_hub(Placement placement, Hub& here, Hold& hold) {
                            [](const Hub* a, const Hub* b) { return a->load() < b->load(); });
 }
 
-bool post_to_port(std::uint32_t number, std::function<void(Hub&)> f) {
-  Port* port = Port::at(number);
-  if (!port) return false;
+bool post_to_port(std::uint32_t port, std::function<void(Hub&)> f) {
+  Port* target = Port::at(port);
+  if (!target) return false;
   auto post = std::make_unique<HubPost>();
   post->function = std::move(f);
   post->deliver = [](Hub& hub, PostNode& node) {
     const std::unique_ptr<HubPost> owned(static_cast<HubPost*>(&node));
     owned->function(hub);
   };
-  if (!port->push(*post)) return false;
+  if (!target->push(*post)) return false;
   static_cast<void>(post.release());
   return true;
 }

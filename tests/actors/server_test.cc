@@ -125,6 +125,7 @@ TEST_P(Server, CallsThatWaitInItsMailboxFailWithItsReasonToo) {  // V1
     cast(server, Desk::Wait{});
     wait_for_state(server.pid(), "parked in receive");
     std::vector<green::Greenlet<ExitReason>> queued;
+    queued.reserve(static_cast<std::size_t>(5));
     for (int i = 0; i < 5; ++i)
       queued.push_back(green::spawn([&] { return try_call(server, Desk::Get{}).reason(); }));
     wait_until([&] { return process_info(server.pid()).mailbox_size == 5; });
@@ -698,6 +699,7 @@ TEST(Deadlock, OfACallToOneselfIsCallingSelf) {  // V1
 TEST(Deadlock, OfARingFailsTheCallThatClosesItWithTheChain) {  // the documented deviation
   in_actor([] {
     std::vector<ServerRef<Ring>> ring;
+    ring.reserve(static_cast<std::size_t>(3));
     for (int i = 0; i < 3; ++i) ring.push_back(start<Ring>());
     for (std::size_t i = 0; i < 3; ++i) call(ring[i], Ring::Meet{ring[(i + 1) % 3]});
     // ring[2]'s handler gets "deadlock"; the others are answered and say "normal".
@@ -765,6 +767,7 @@ TEST_P(Server, NameThatWaitsIsThereWhenItComes) {
   on_hubs(2, [place = place] {
     const ServerName<Desk> name("desk");
     std::vector<green::Greenlet<int>> callers;
+    callers.reserve(static_cast<std::size_t>(3));
     for (int i = 0; i < 3; ++i)
       callers.push_back(green::spawn([&] { return call(name.waiting(), Desk::Get{}, 10s); }));
     for (auto& caller : callers) wait_for_state(caller.pid(), "parked in call.waiting_for_name");
@@ -890,6 +893,7 @@ TEST(Handler, MayReceiveWhatItWaitsForAndLeavesRequestsAlone) {  // R4
 TEST(Handler, AThousandIdleServersAnswer) {
   in_actor([] {
     std::vector<ServerRef<Desk>> servers;
+    servers.reserve(static_cast<std::size_t>(1000));
     for (int i = 0; i < 1000; ++i) servers.push_back(start<Desk>());
     for (const auto& server : servers) cast(server, Desk::Add{1});
     int sum = 0;

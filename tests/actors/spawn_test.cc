@@ -211,6 +211,7 @@ TEST(MailboxLimit, NeitherCountsNorDropsExitsAndDowns) {
     for (const Overflow overflow : {Overflow::reject, Overflow::drop_oldest, Overflow::exit}) {
       green::Event gate;
       std::vector<Pid> watched;
+      watched.reserve(static_cast<std::size_t>(5));
       for (int i = 0; i < 5; ++i) watched.push_back(spawn([] { receive([](Go) {}); }));
       const Monitored actor =
           spawn_monitor(SpawnOptions{.mailbox = {.messages = 2, .overflow = overflow}}, [&] {
@@ -310,6 +311,7 @@ TEST(Placement, HereIsTheSpawnersHub) {
 TEST(Placement, NextHubTakesTurns) {
   on_hubs(3, [] {
     std::vector<std::uint32_t> hubs;
+    hubs.reserve(static_cast<std::size_t>(6));
     for (int i = 0; i < 6; ++i)
       hubs.push_back(spawn(SpawnOptions{.place = Placement::next_hub}, [] {}).hub);
     EXPECT_EQ(std::set<std::uint32_t>(hubs.begin(), hubs.begin() + 3).size(), 3U);
@@ -320,6 +322,7 @@ TEST(Placement, NextHubTakesTurns) {
 TEST(Placement, LeastBusyAvoidsTheHubWithMoreActors) {
   on_hubs(2, [] {
     std::vector<Pid> load;
+    load.reserve(static_cast<std::size_t>(10));
     for (int i = 0; i < 10; ++i) load.push_back(spawn([] { receive([](Go) {}); }));
     const Pid placed = spawn(SpawnOptions{.place = Placement::least_busy}, [] {});
     EXPECT_NE(placed.hub, self().hub);
@@ -373,6 +376,7 @@ TEST(RemoteSpawn, GetsTheMailThatWasSentBeforeItArrivedInOrder) {  // S2
     for (int round = 0; round < 100; ++round) {
       const Monitored actor = spawn_monitor(SpawnOptions{.place = elsewhere()}, [test = self()] {
         std::vector<int> all;
+        all.reserve(static_cast<std::size_t>(20));
         for (int i = 0; i < 20; ++i) all.push_back(next<int>());
         send(test, Collected{all});
       });
@@ -405,6 +409,7 @@ TEST(RemoteSpawn, CanBeReachedFromAThirdHubAtOnce) {
       }
     };
     std::vector<Pid> relays;
+    relays.reserve(static_cast<std::size_t>(3));
     for (int i = 0; i < 3; ++i) {
       relays.push_back(spawn(SpawnOptions{.place = Placement::next_hub}, [relay, test = self()] {
         trap_exits();

@@ -60,6 +60,7 @@ TEST(CallSweep, EveryCallEndsAndTheOthersGoOn) {
     auto total = std::make_shared<int>(0);
     const auto account = start<Account>(anywhere(), total);
     std::vector<Monitored> callers;
+    callers.reserve(static_cast<std::size_t>(3));
     for (int i = 0; i < 3; ++i)
       callers.push_back(spawn_monitor(anywhere(), [account] { call_all_ways(account); }));
     join(callers);
@@ -100,6 +101,7 @@ struct Slow {
 TEST(StartSweep, AStartEndsAndTheNameIsFreeAgain) {
   sweep(8, {1, 2}, [] {
     std::vector<Monitored> starters;
+    starters.reserve(static_cast<std::size_t>(2));
     for (int i = 0; i < 2; ++i) {
       starters.push_back(spawn_monitor(anywhere(), [] {
         try {
@@ -125,6 +127,7 @@ TEST(StartSweep, AStartEndsAndTheNameIsFreeAgain) {
 TEST(NameSweep, WhoWaitsForANameGetsWhoeverTakesIt) {
   sweep(8, {1, 2}, [] {
     std::vector<Monitored> waiters;
+    waiters.reserve(static_cast<std::size_t>(2));
     for (int i = 0; i < 2; ++i) {
       waiters.push_back(spawn_monitor(anywhere(), [] {
         while (!try_call(ServerName<Slow>("later").waiting(), 7, Wait::forever())) {

@@ -168,6 +168,7 @@ TEST(SimulatedHubs, NextHubGoesRoundAllOfThem) {
   simulate({.hubs = 3}, [] {
     std::vector<std::uint32_t> hubs;
     const Pid me = self();
+    hubs.reserve(static_cast<std::size_t>(6));
     for (int i = 0; i < 6; ++i) {
       hubs.push_back(spawn(SpawnOptions{.place = Placement::next_hub}, [me] { send(me, 1); }).hub);
     }

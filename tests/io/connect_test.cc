@@ -87,7 +87,7 @@ TEST(Connect, TriesTheNextAddressOfAName) {
   try {
     listener.emplace(tcp::Endpoint{"::1", 0});
   } catch (const IoError& error) {
-    GTEST_SKIP() << error.what();
+    GTEST_SKIP() << error.what();  // a machine without IPv6 on its loopback
   }
   // Nobody listens on 127.0.0.1 there, which is tried first.
   tcp::Stream stream = tcp::connect({"localhost", listener->local().port});

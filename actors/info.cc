@@ -1,6 +1,7 @@
 #include "greenroom/actors/info.h"
 
 #include "greenroom/actors/ask_hub.h"
+#include "greenroom/actors/placement.h"
 #include "greenroom/scheduler/dump.h"
 #include "greenroom/scheduler/stack_trace.h"
 
@@ -52,7 +53,7 @@ ProcessInfo process_info(Pid pid) {
 
 std::vector<Pid> processes() {
   std::vector<Pid> all;
-  for (std::uint32_t port = 0; port < detail::Port::limit && detail::Port::at(port); ++port) {
+  for (const std::uint32_t port : detail::ports_beside(Hub::current())) {
     const auto some = detail::ask_hub<std::vector<Pid>>(port, [](Hub& hub) {
       std::vector<Pid> pids;
       hub.for_each_task([&](detail::Task& task) {

@@ -27,7 +27,8 @@ struct ProcessInfo {
 // **Block across hubs**: after everything that was sent before.
 // As erlang:process_info/1; of a dead actor everything is empty.
 ProcessInfo process_info(Pid pid);
-// All actors of all hubs, those that are exiting too; as erlang:processes/0.
+// All actors of all hubs, those that are exiting too; as erlang:processes/0. A simulation sees its
+// own, and nobody else sees those.
 std::vector<Pid> processes();
 // The stack of a parked or running actor, a line per frame; empty for one without a stack.
 std::string current_stack(Pid pid);

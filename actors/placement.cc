@@ -14,6 +14,7 @@ namespace {
 // The hubs of one run or one simulation.
 struct World {
   const void* key;
+  bool is_simulated;
   std::vector<Hub*> hubs;
   std::size_t next = 0;
 };
@@ -50,7 +51,9 @@ struct HubPost final : PostNode {
 void list_hub(Hub& hub) {
   const std::lock_guard lock(placements().mutex);
   World* world = find_world(hub);
-  if (!world) world = &placements().worlds.emplace_back(World{world_key(hub), {}});
+  if (!world)
+    world =
+        &placements().worlds.emplace_back(World{world_key(hub), hub.environment() != nullptr, {}});
   world->hubs.push_back(&hub);
 }
 
@@ -76,6 +79,29 @@ Hub* choose_hub(Placement placement, Hub& here, Hold& hold) {
   if (placement != Placement::least_busy) return hubs[++world->next % hubs.size()];
   return *std::min_element(hubs.begin(), hubs.end(),
                            [](const Hub* a, const Hub* b) { return a->load() < b->load(); });
+}
+
+std::vector<std::uint32_t> ports_beside(const Hub& here) {
+  std::vector<std::uint32_t> ports;
+  const std::lock_guard lock(placements().mutex);
+  if (here.environment()) {
+    if (const World* world = find_world(here)) {
+      for (const Hub* hub : world->hubs) ports.push_back(hub->id());
+    }
+    return ports;
+  }
+  const auto is_simulated = [](std::uint32_t port) {
+    const std::vector<World>& worlds = placements().worlds;
+    return std::any_of(worlds.begin(), worlds.end(), [port](const World& world) {
+      return world.is_simulated &&
+             std::any_of(world.hubs.begin(), world.hubs.end(),
+                         [port](const Hub* hub) { return hub->id() == port; });
+    });
+  };
+  for (std::uint32_t port = 0; port < Port::limit && Port::at(port); ++port) {
+    if (!is_simulated(port)) ports.push_back(port);
+  }
+  return ports;
 }
 
 bool post_to_port(std::uint32_t port, std::function<void(Hub&)> f) {

@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <vector>
 
 #include "greenroom/actors/options.h"
 #include "greenroom/scheduler/hub.h"
@@ -17,6 +18,10 @@ void unlist_hub(Hub& hub);
 // Never null. own_thread starts a thread, whose hub waits for its first actor as long as `hold` is
 // kept.
 Hub* choose_hub(Placement placement, Hub& here, Hold& hold);
+
+// The ports of the hubs that belong together with this one: of a simulation its own hubs, elsewhere
+// all of the process that are in no simulation. Some may have ended.
+std::vector<std::uint32_t> ports_beside(const Hub& here);
 
 // Runs f on the hub that listens on `port`, as hub work; false if it has ended. Any thread.
 bool post_to_port(std::uint32_t port, std::function<void(Hub&)> f);

@@ -6,10 +6,12 @@
 #include <cstdio>
 #include <cstdlib>
 #include <functional>
+#include <future>
 #include <memory>
 #include <set>
 #include <stdexcept>
 #include <string>
+#include <thread>
 #include <vector>
 
 #include "greenroom/actors/actors.h"
@@ -218,6 +220,37 @@ TEST(SimulatedHubs, CallsLinksAndMonitorsWorkBetweenThem) {
       EXPECT_FALSE(is_alive(counter.pid()));
     });
   }
+}
+
+TEST(SimulatedHubs, ProcessesAreThoseOfTheSimulation) {
+  // On this thread's own hub, which nobody runs meanwhile.
+  const auto outside = green::spawn([] { receive([](int) {}); });
+  const Pid stranger = outside.pid();
+  simulate({.hubs = 2}, [stranger] {
+    const Pid here = spawn([] { receive([](int) {}); });
+    const Pid there = spawn({.place = Placement::next_hub}, [] { receive([](int) {}); });
+    const std::vector<Pid> all = processes();
+    const std::set<Pid> found(all.begin(), all.end());
+    EXPECT_EQ(found, (std::set<Pid>{self(), here, there}));
+    EXPECT_EQ(found.count(stranger), 0U);
+  });
+  send(stranger, 1);
+  outside.join();
+}
+
+TEST(SimulatedHubs, AreNotSeenByARealHub) {
+  std::promise<Pid> inside;
+  std::promise<void> looked;
+  std::thread other([&] {
+    simulate({.hubs = 2}, [&] {
+      inside.set_value(spawn({.place = Placement::next_hub}, [] { receive([](int) {}); }));
+      looked.get_future().wait();  // asked now, its hubs would not answer
+    });
+  });
+  const Pid hidden = inside.get_future().get();
+  for (const Pid& pid : processes()) EXPECT_NE(pid, hidden);
+  looked.set_value();
+  other.join();
 }
 
 TEST(SimulatedHubs, GreenletsOfDifferentHubsMeetAtAnEvent) {

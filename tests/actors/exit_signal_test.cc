@@ -63,10 +63,22 @@ std::ostream& operator<<(std::ostream& out, Sender sender) {
   return out << (sender == Sender::same_hub ? "from the same hub" : "from another hub");
 }
 
-enum class Target { in_receive, in_sleep, in_event, in_call, running, not_started, idle, exiting };
+enum class Target {
+  in_receive,
+  in_sleep,
+  in_event,
+  in_call,
+  in_accept,
+  in_read,
+  running,
+  not_started,
+  idle,
+  exiting
+};
 std::ostream& operator<<(std::ostream& out, Target target) {
-  constexpr const char* names[] = {"in receive", "in sleep",    "in event", "in call",
-                                   "running",    "not started", "idle",     "exiting"};
+  constexpr const char* names[] = {"in receive",    "in sleep",    "in event", "in call",
+                                   "on a listener", "on a stream", "running",  "not started",
+                                   "idle",          "exiting"};
   return out << "to one " << names[static_cast<int>(target)];
 }
 
@@ -87,6 +99,13 @@ struct Gate {
     is_open = true;
     opened.set();
   }
+};
+
+// A target on a socket, from outside: a real one, over the loopback.
+struct Network {
+  tcp::Listener listener{{"127.0.0.1", 0}};
+  tcp::Stream peer;    // of what the target reads, or of what it is to accept
+  tcp::Stream stream;  // the target's
 };
 
 Told told_by_mail() {
@@ -121,6 +140,7 @@ class ExitSignal : public testing::TestWithParam<std::tuple<Row, Sender, Target>
   Target state_ = std::get<2>(GetParam());
   std::shared_ptr<Gate> gate_ = std::make_shared<Gate>();
   ServerRef<Slow> slow_;
+  std::shared_ptr<Network> network_;
   // NOLINTEND(readability-identifier-naming)
 
   Pid spawn_target(Pid test);
@@ -134,35 +154,50 @@ Pid ExitSignal::spawn_target(Pid test) {
     return row_.traps ? start<Idle<true>>(test).pid() : start<Idle<false>>(test).pid();
   }
   if (state_ == Target::in_call) slow_ = start<Slow>();
-  return spawn([test, traps = row_.traps, state = state_, gate = gate_, slow = slow_] {
-    trap_exits(traps);
-    switch (state) {
-      case Target::in_receive:
-        receive([](Release) {});
-        break;
-      case Target::in_sleep:
-        while (!gate->is_open) sleep(1ms);
-        break;
-      case Target::in_event:
-        gate->opened.wait();
-        break;
-      case Target::in_call:
-        call(slow, Go{}, Wait::forever());
-        break;
-      case Target::running:
-        while (!gate->is_open) yield();
-        break;
-      case Target::exiting: {
-        const Uncancellable until_released;
-        gate->opened.wait();
-        break;
-      }
-      default:
-        break;
-    }
-    if (state == Target::exiting) yield();
-    send(test, told_by_mail());
-  });
+  if (state_ == Target::in_accept || state_ == Target::in_read)
+    network_ = std::make_shared<Network>();
+  if (state_ == Target::in_read) {
+    network_->peer = tcp::connect(network_->listener.local());
+    network_->stream = network_->listener.accept();
+  }
+  return spawn(
+      [test, traps = row_.traps, state = state_, gate = gate_, slow = slow_, network = network_] {
+        trap_exits(traps);
+        switch (state) {
+          case Target::in_receive:
+            receive([](Release) {});
+            break;
+          case Target::in_sleep:
+            while (!gate->is_open) sleep(1ms);
+            break;
+          case Target::in_event:
+            gate->opened.wait();
+            break;
+          case Target::in_call:
+            call(slow, Go{}, Wait::forever());
+            break;
+          case Target::in_accept:
+            network->listener.accept();
+            break;
+          case Target::in_read: {
+            std::byte room[1];
+            network->stream.read_some(room);
+            break;
+          }
+          case Target::running:
+            while (!gate->is_open) yield();
+            break;
+          case Target::exiting: {
+            const Uncancellable until_released;
+            gate->opened.wait();
+            break;
+          }
+          default:
+            break;
+        }
+        if (state == Target::exiting) yield();
+        send(test, told_by_mail());
+      });
 }
 
 void ExitSignal::bring_to_state(Pid target) {
@@ -175,6 +210,10 @@ void ExitSignal::bring_to_state(Pid target) {
       return wait_for_state(target, "parked in event.wait");
     case Target::in_call:
       return wait_for_state(target, "parked in call");
+    case Target::in_accept:
+      return wait_for_state(target, "parked in tcp.accept");
+    case Target::in_read:
+      return wait_for_state(target, "parked in tcp.read");
     case Target::running:
       return wait_for_state(target, "ready");
     case Target::exiting:
@@ -188,6 +227,10 @@ void ExitSignal::release(Pid target) {
   gate_->open();
   if (state_ == Target::in_call) {
     cast(slow_, Release{});
+  } else if (state_ == Target::in_accept) {
+    network_->peer = tcp::connect(network_->listener.local());
+  } else if (state_ == Target::in_read) {
+    network_->peer.write_all("x");
   } else if (state_ == Target::idle) {
     if (row_.traps) {
       cast(ServerRef<Idle<true>>(target), Release{});
@@ -252,13 +295,12 @@ TEST_P(ExitSignal, HasTheEffectThatTheTableSays) {
   });
 }
 
-INSTANTIATE_TEST_SUITE_P(Table, ExitSignal,
-                         testing::Combine(testing::ValuesIn(rows),
-                                          testing::Values(Sender::same_hub, Sender::other_hub),
-                                          testing::Values(Target::in_receive, Target::in_sleep,
-                                                          Target::in_event, Target::in_call,
-                                                          Target::running, Target::idle,
-                                                          Target::exiting)));
+INSTANTIATE_TEST_SUITE_P(
+    Table, ExitSignal,
+    testing::Combine(testing::ValuesIn(rows), testing::Values(Sender::same_hub, Sender::other_hub),
+                     testing::Values(Target::in_receive, Target::in_sleep, Target::in_event,
+                                     Target::in_call, Target::in_accept, Target::in_read,
+                                     Target::running, Target::idle, Target::exiting)));
 
 class ExitSignalBeforeItsFirstLine : public testing::TestWithParam<Row> {};
 

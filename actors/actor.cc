@@ -110,7 +110,32 @@ void promoted_ended(Task& task) noexcept {
   delete &actor;
 }
 
-constexpr TaskExtension::Ops actor_ops{&throw_actor_exit, &promoted_ended};
+void identify_actor(const Task& task, TaskIdentity& identity) noexcept {
+  const auto& actor = static_cast<const Actor&>(*task.extension);
+  identity.hub = task.hub->id();
+  identity.number = actor.number;
+  if (!actor.extras) return;
+  // The label is set before the actor runs. Its names are not: they may just be changing.
+  const std::string& label = actor.extras->label;
+  label.copy(identity.label, sizeof identity.label - 1);
+}
+
+std::string describe_actor(Pid pid, const std::vector<std::string>& names, std::string_view label,
+                           const std::type_info* type) {
+  std::string text = "actor " + pid.to_string();
+  for (const std::string& name : names) text += " '" + name + "'";
+  if (!label.empty()) return text.append(" ").append(label);
+  if (type) text += " " + demangle(type->name());
+  return text;
+}
+
+std::string describe_identity(const TaskIdentity& identity) {
+  const Pid pid{0, identity.hub, identity.number};
+  return describe_actor(pid, names_of(pid), identity.label, identity.type);
+}
+
+constexpr TaskExtension::Ops actor_ops{&throw_actor_exit, &promoted_ended, &identify_actor,
+                                       &describe_identity};
 
 void promote(Task& task) {
   auto* actor = new Actor(task);
@@ -368,13 +393,8 @@ void abandoned_actor(Task& task) noexcept {
 
 std::string describe_actor(const Task& task) {
   const auto& actor = static_cast<const Actor&>(*task.extension);
-  std::string text = "actor " + actor.pid().to_string();
-  if (actor.extras) {
-    for (const std::string& name : actor.extras->names) text += " '" + name + "'";
-    if (!actor.extras->label.empty()) return text + " " + actor.extras->label;
-  }
-  if (task.ops->type) text += " " + demangle(task.ops->type->name());
-  return text;
+  if (!actor.extras) return describe_actor(actor.pid(), {}, {}, task.ops->type);
+  return describe_actor(actor.pid(), actor.extras->names, actor.extras->label, task.ops->type);
 }
 
 }  // namespace greenroom::detail

@@ -7,6 +7,7 @@
 #include "greenroom/actors/actor.h"
 #include "greenroom/scheduler/interrupt.h"
 #include "greenroom/scheduler/park.h"
+#include "greenroom/scheduler/stall_watch.h"
 
 namespace greenroom::detail {
 
@@ -17,6 +18,7 @@ Hub& start_own_thread(Hub& here, Hold& hold) {
   std::future<Started> started = promise.get_future();
   std::thread([group, promise = std::move(promise)]() mutable {
     Hub& mine = Hub::current();
+    end_stall_watch(mine);  // who has a thread of its own may keep it
     ActorHub::of(mine);  // others look into it: it must be there
     if (group) group->add(mine, HubGroup::Role::own_thread);
     promise.set_value({&mine, mine.hold()});

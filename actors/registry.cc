@@ -67,6 +67,16 @@ bool claim_name(std::string_view name, Pid pid) {
   return true;
 }
 
+std::vector<std::string> names_of(Pid pid) {
+  std::vector<std::string> found;
+  const std::lock_guard lock(names().mutex);
+  for (const auto& [name, owner] : names().pids) {
+    if (owner == pid) found.push_back(name);
+  }
+  std::sort(found.begin(), found.end());
+  return found;
+}
+
 bool free_name(std::string_view name, Pid pid) {
   const std::lock_guard lock(names().mutex);
   const auto found = names().pids.find(name);

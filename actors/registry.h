@@ -32,6 +32,8 @@ namespace detail {
 bool claim_name(std::string_view name, Pid pid);
 // Frees it if it is that actor's; false if it is not.
 bool free_name(std::string_view name, Pid pid);
+// Looks at every name there is.
+std::vector<std::string> names_of(Pid pid);
 
 }  // namespace detail
 }  // namespace greenroom

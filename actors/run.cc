@@ -103,6 +103,7 @@ class Runtime {
     const std::int64_t deadline = detail::add_saturated(main_.now(), options_.grace.count());
     deadline_ = deadline;
     group_.post_to_all(detail::HubGroup::Role::own_thread, [deadline](Hub& hub) {
+      if (hub.is_ending()) return;
       green::spawn([&hub, deadline] { report_left(hub, end_hub(hub, deadline, 2)); });
     });
     stop_.set();

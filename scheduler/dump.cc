@@ -23,6 +23,21 @@ std::string demangle(const char* name) {
 
 std::string describe(const Task& task) { return task.ops->describe(task); }
 
+TaskIdentity identity_of(const Task& task) noexcept {
+  TaskIdentity identity;
+  identity.type = task.ops->type;
+  if (task.extension) {
+    identity.extension_ops = task.extension->extension_ops;
+    identity.extension_ops->identify(task, identity);
+  }
+  return identity;
+}
+
+std::string describe(const TaskIdentity& identity) {
+  if (identity.extension_ops) return identity.extension_ops->describe(identity);
+  return identity.type ? "greenlet " + demangle(identity.type->name()) : "root greenlet";
+}
+
 std::string current_stack_text() { return to_string(capture_stack_trace(1)); }
 
 std::string current_exception_text() {

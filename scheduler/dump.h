@@ -17,6 +17,9 @@ namespace detail {
 std::string demangle(const char* name);
 // "actor <0.12.0> 'name'", "greenlet f()", "root greenlet".
 std::string describe(const Task& task);
+// The same, later, on any thread.
+TaskIdentity identity_of(const Task& task) noexcept;  // async-signal-safe, on the hub's thread
+std::string describe(const TaskIdentity& identity);
 std::string dump_hub(Hub& hub);
 const char* state_name(TaskState state);
 // The stack of a task of this hub, one line per frame; empty if it has none, or is a root.

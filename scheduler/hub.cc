@@ -17,6 +17,7 @@
 #include "greenroom/scheduler/dump.h"
 #include "greenroom/scheduler/interrupt.h"
 #include "greenroom/scheduler/overflow_report.h"
+#include "greenroom/scheduler/stall_watch.h"
 #include "greenroom/scheduler/throw_hook.h"
 #include "greenroom/scheduler/unwind_probe.h"
 
@@ -95,6 +96,7 @@ struct HubBinding {
           "destroyed. Return from main or run(), or stop() the actor, instead.\n",
           hub->current_task() ? detail::describe(*hub->current_task()).c_str() : "hub work");
       // This very stack belongs to the hub: leave everything to the end of the process.
+      detail::end_stall_watch(*hub);
       static_cast<void>(hub.release());
       return;
     }
@@ -103,6 +105,7 @@ struct HubBinding {
       std::fprintf(stderr,
                    "greenroom: %zu greenlets did not end with their thread and were abandoned\n",
                    abandoned);
+      detail::end_stall_watch(*hub);
       static_cast<void>(hub.release());
       return;
     }
@@ -164,6 +167,7 @@ Hub::Hub()
   start_slice(*root_);
   awake_hubs.fetch_add(1);
   install_reports();
+  detail::watch_for_stalls(*this);
 }
 
 Hub::Hub(detail::Environment& environment)
@@ -180,6 +184,7 @@ Hub::Hub(detail::Environment& environment)
 }
 
 Hub::~Hub() {
+  if (!environment_) detail::end_stall_watch(*this);
   // Posts to a hub that is ending are delivered, so that what they own is released and who waits is
   // told.
   Hub* const outer = bound_hub;
@@ -589,6 +594,7 @@ void Hub::arm_new_deadlines() noexcept {
 
 void Hub::housekeeping() {
   ++statistics_.housekeepings;
+  detail::tell_stall_watch();
   destroy_retired();
   const std::int64_t now = clock_.synchronize();
   // Few long slices: look after each; many short ones: seldom.
@@ -658,8 +664,9 @@ void Hub::idle() {
     wait = std::max<std::int64_t>(deadline - clock_.synchronize(), 0);
   poller_->poll(wait);
   if (is_quiet) group_->woke(*this);
-  awake_hubs.fetch_add(1);
   port_.awake();
+  awake_hubs.fetch_add(1);
+  detail::tell_stall_watch();
 }
 
 void Hub::conclude_loop_exit() {

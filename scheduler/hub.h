@@ -36,6 +36,7 @@ namespace greenroom {
 namespace detail {
 
 class HubGroup;
+struct StallSnapshot;
 
 // What a higher layer keeps per hub.
 struct HubExtension {
@@ -78,6 +79,18 @@ struct DeadlineTimer : TimerNode {
   std::uint64_t epoch = 0;
   DeadlineTimer* next_new = nullptr;  // in the hub's list of those that are not in the wheel yet
   DeadlineTimer* previous_new = nullptr;
+};
+
+// Counted by one thread, read by any.
+class Counter {
+ public:
+  void operator++() noexcept {
+    value_.store(value_.load(std::memory_order_relaxed) + 1, std::memory_order_relaxed);
+  }
+  operator std::uint64_t() const noexcept { return value_.load(std::memory_order_relaxed); }
+
+ private:
+  std::atomic<std::uint64_t> value_{0};
 };
 
 // What a simulation replaces. A hub without one takes the real clock, the front of the queue, and
@@ -195,6 +208,8 @@ class Hub {
   // A receive loop may go on for the mail that is there, up to largest_slice in one slice.
   bool extend_slice(std::size_t mail) noexcept;
   void set_budget(int budget) { slice_budget_ = budget; }
+  // Before the next slice.
+  void housekeep_soon() noexcept { until_housekeeping_ = 0; }
 
   // The current task ends here and now, on its own stack, without unwinding. Its fiber stays as it
   // is.
@@ -215,20 +230,23 @@ class Hub {
   // left is abandoned. Returns how many were. Called on the root.
   std::size_t end_all_tasks(std::int64_t grace_nanoseconds);
 
-  // Counts of this hub, for tests and benchmarks.
+  // Counts of this hub. Any thread.
   struct Statistics {
-    std::uint64_t slices = 0;
-    std::uint64_t housekeepings = 0;
-    std::uint64_t sleeps = 0;
-    std::uint64_t runners = 0;
+    detail::Counter slices;
+    detail::Counter housekeepings;
+    detail::Counter sleeps;
+    detail::Counter runners;
   };
   const Statistics& statistics() const { return statistics_; }
+  // Any thread: moves with each slice and each housekeeping.
+  std::uint64_t progress() const { return statistics_.slices + statistics_.housekeepings; }
   const detail::StackPool& stacks() const { return stacks_; }
   // Bounds of the stack that `task` has; both null without one.
   std::pair<const std::byte*, const std::byte*> stack_bounds(const detail::Task& task) const;
 
  private:
   friend struct detail::DebugLayout;
+  friend struct detail::StallSnapshot;
   friend struct HubBinding;
   Hub();
 

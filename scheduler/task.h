@@ -62,13 +62,26 @@ struct TaskOps {
   const std::type_info* type;            // of the callable; null if there is none
 };
 
+struct TaskIdentity;
+
 // The part of a task that a higher layer owns. An actor is a task with one.
 struct TaskExtension {
   struct Ops {
     void (*throw_exit)(Task&);      // attention::exiting: throw what unwinds it; never returns
     void (*ended)(Task&) noexcept;  // the body of a task that did not start as an actor is over
+    void (*identify)(const Task&, TaskIdentity&) noexcept;  // async-signal-safe
+    std::string (*describe)(const TaskIdentity&);           // any thread
   };
   const Ops* extension_ops = nullptr;
+};
+
+// Who a task is, as a signal handler on its hub's thread can note it down.
+struct TaskIdentity {
+  const std::type_info* type = nullptr;  // of the callable; null: a root greenlet
+  const TaskExtension::Ops* extension_ops = nullptr;
+  std::uint32_t hub = 0;
+  std::uint64_t number = 0;  // of an actor
+  char label[64] = {};       // ends with a zero
 };
 
 struct Task {

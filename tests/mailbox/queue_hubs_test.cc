@@ -1,0 +1,124 @@
+// Queues and hubs: hub work, several hubs, budgets.
+
+#include <gtest/gtest.h>
+
+#include <atomic>
+#include <chrono>
+#include <memory>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "greenroom/mailbox/queue.h"
+#include "greenroom/scheduler/green.h"
+
+namespace greenroom {
+namespace {
+
+using namespace std::chrono_literals;
+using green::Empty;
+using green::Full;
+using green::Greenlet;
+using green::joinall;
+using green::Queue;
+using green::spawn;
+
+// gevent test__queue: put_nowait and get_nowait are allowed in the hub; blocking is not.
+TEST(Queue, HubWorkMayPutAndGetWithoutBlocking) {
+  Queue<int> queue({.max_size = 1});
+  Hub& hub = green::get_hub();
+  std::string error;
+  const Hold hold = hub.hold();
+  auto getter = spawn([&] { return queue.get(); });
+  yield();
+  hub.post([&] {
+    queue.put_nowait(1);
+    EXPECT_THROW(queue.put_nowait(2), Full);
+    try {
+      queue.get();
+    } catch (const std::logic_error& misuse) {
+      error = misuse.what();
+    }
+  });
+  EXPECT_EQ(getter.get(), 1);
+  EXPECT_NE(error.find("hub work"), std::string::npos);
+}
+
+TEST(Queue, CarriesEveryItemBetweenHubs) {
+  constexpr int count = 20'000;
+  Queue<int> queue({.max_size = 16});
+  const Hold hold = green::get_hub().hold();
+  std::vector<std::thread> threads;
+  threads.reserve(2);
+  for (int t = 0; t < 2; ++t) {
+    threads.emplace_back([&] {
+      const Hold waits_for_others = green::get_hub().hold();
+      auto put_all = [&] {
+        for (int i = 1; i <= count / 4; ++i) queue.put(i);
+      };
+      joinall({spawn(put_all), spawn(put_all)});
+    });
+  }
+  long sum = 0;
+  auto getter = [&] {
+    for (int i = 0; i < count / 2; ++i) sum += queue.get();
+  };
+  joinall({spawn(getter), spawn(getter)});
+  for (std::thread& thread : threads) thread.join();
+  EXPECT_EQ(sum, 4L * (count / 4) * (count / 4 + 1) / 2);
+  EXPECT_TRUE(queue.empty());
+}
+
+// Getters of two hubs give up or are killed all the time; every item is got exactly once.
+TEST(Queue, LosesNothingWhenGettersOfOtherHubsLeave) {
+  constexpr int count = 4'000;
+  Queue<int> queue;
+  std::atomic<long> sum{0};
+  std::atomic<int> left{count};
+  auto consume = [&] {
+    const Hold hold = green::get_hub().hold();
+    while (left > 0) {
+      auto getter = spawn([&] {
+        try {
+          for (;;) {
+            sum += queue.get(50us);
+            --left;
+          }
+        } catch (const Empty&) {
+        }
+      });
+      yield();
+      yield();
+      getter.kill();
+    }
+  };
+  std::thread first(consume);
+  std::thread second(consume);
+  for (int i = 1; i <= count; ++i) {
+    queue.put(i);
+    if (i % 8 == 0) sleep(20us);
+  }
+  first.join();
+  second.join();
+  EXPECT_EQ(sum, static_cast<long>(count) * (count + 1) / 2);
+}
+
+// A budget yield comes before the attempt, so that a kill there loses nothing.
+TEST(Queue, AKillAtTheBudgetYieldLosesNothing) {
+  Queue<int> queue({.max_size = 2});
+  Hub& hub = green::get_hub();
+  queue.put(1);
+  hub.set_budget(1);
+  auto getter = spawn([&] { queue.get(); });
+  auto putter = spawn([&] { queue.put(2); });
+  detail::yield_now();  // both have started, and yield before they try
+  for (const Greenlet<>& greenlet : {getter, putter})
+    detail::throw_into(greenlet.task(), std::make_exception_ptr(green::GreenletExit()));
+  hub.set_budget(Hub::default_budget);
+  joinall({getter, putter});
+  EXPECT_EQ(queue.size(), 1u);
+  EXPECT_EQ(queue.get_nowait(), 1);
+}
+
+}  // namespace
+}  // namespace greenroom

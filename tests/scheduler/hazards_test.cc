@@ -1,4 +1,5 @@
-// What goes wrong with stackful coroutines in C++, each with a test that it does not here.
+// What goes wrong with stackful coroutines in C++, each with a test that it does not here. Over 400
+// lines, as it is one list.
 #include <gtest/gtest.h>
 #include <sys/wait.h>
 #include <unistd.h>

@@ -13,9 +13,10 @@
 namespace greenroom::detail {
 
 // **Blocks** unless that is this hub. f's answer from the hub on that port, after everything this
-// hub has sent there; nothing if there is no hub, or it ends first.
+// hub has sent there; nothing if there is no hub, it ends first, or the wait is over.
 template <class R>
-std::optional<R> ask_hub(std::uint32_t port, std::function<R(Hub&)> f) {
+std::optional<R> ask_hub(std::uint32_t port, std::function<R(Hub&)> f,
+                         Wait wait = Wait::forever()) {
   Hub& here = Hub::current();
   if (port == here.id()) return f(here);
   auto answer = std::make_shared<green::AsyncResult<std::optional<R>>>();
@@ -36,7 +37,7 @@ std::optional<R> ask_hub(std::uint32_t port, std::function<R(Hub&)> f) {
   const bool is_posted =
       post_to_port(port, [question, f = std::move(f)](Hub& hub) { question->value = f(hub); });
   question.reset();
-  return is_posted ? answer->get() : std::nullopt;
+  return is_posted ? answer->wait(wait).value_or(std::nullopt) : std::nullopt;
 }
 
 }  // namespace greenroom::detail

@@ -67,12 +67,18 @@ std::vector<Pid> processes() {
 }
 
 std::string current_stack(Pid pid) {
-  if (!pid || pid.node != 0) return {};
-  auto text = detail::ask_hub<std::string>(pid.hub, [pid](Hub& hub) {
-    const Actor* actor = ActorHub::of(hub).pids.find(pid.number);
-    return actor ? detail::stack_text(*actor->task) : std::string();
-  });
-  return text.value_or(std::string());
+  return detail::current_stack_within(pid, Wait::forever()).value_or(std::string());
+}
+
+std::optional<std::string> detail::current_stack_within(Pid pid, Wait wait) {
+  if (!pid || pid.node != 0) return std::nullopt;
+  return ask_hub<std::string>(
+      pid.hub,
+      [pid](Hub& hub) {
+        const Actor* actor = ActorHub::of(hub).pids.find(pid.number);
+        return actor ? stack_text(*actor->task) : std::string();
+      },
+      wait);
 }
 
 }  // namespace greenroom

@@ -2,10 +2,12 @@
 #pragma once
 
 #include <cstddef>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "greenroom/actors/pid.h"
+#include "greenroom/scheduler/time.h"
 
 namespace greenroom {
 
@@ -33,4 +35,10 @@ std::vector<Pid> processes();
 // The stack of a parked or running actor, a line per frame; empty for one without a stack.
 std::string current_stack(Pid pid);
 
+namespace detail {
+
+// The same; nothing if its hub does not answer before the wait is over.
+std::optional<std::string> current_stack_within(Pid pid, Wait wait);
+
+}  // namespace detail
 }  // namespace greenroom

@@ -19,7 +19,7 @@ Hub& start_own_thread(Hub& here, Hold& hold) {
   std::thread([group, promise = std::move(promise)]() mutable {
     Hub& mine = Hub::current();
     end_stall_watch(mine);  // who has a thread of its own may keep it
-    ActorHub::of(mine);  // others look into it: it must be there
+    ActorHub::of(mine);     // others look into it: it must be there
     if (group) group->add(mine, HubGroup::Role::own_thread);
     promise.set_value({&mine, mine.hold()});
     {

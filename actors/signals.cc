@@ -94,6 +94,12 @@ bool is_watching(SignalKind kind) {
   return kind == SignalKind::link || kind == SignalKind::monitor;
 }
 
+void receive_abandon(const Actor& actor) {
+  Task& task = *actor.task;
+  const bool is_resumable = task.state == TaskState::parked || task.state == TaskState::ready;
+  if (actor.is_exiting() && task.fiber && is_resumable) task.hub->abandon(task);
+}
+
 void apply(Hub& hub, const Signal& signal) {
   Actor* actor = ActorHub::of(hub).pids.find(signal.to.number);
   if (!actor) return answer_for_the_dead(signal);
@@ -126,6 +132,8 @@ void apply(Hub& hub, const Signal& signal) {
       put_signal_message(
           *actor, make_message(Down{MonitorRef(signal.id, signal.to), signal.from, signal.reason}));
       return;
+    case SignalKind::abandon:
+      return receive_abandon(*actor);
   }
 }
 

@@ -33,6 +33,7 @@ enum class SignalKind : std::uint8_t {
   monitor,    // `from` monitors `to` under the number id
   demonitor,
   down,
+  abandon,  // of an actor that was killed and does not end: it is not resumed any more
 };
 
 struct Signal {

@@ -1,9 +1,12 @@
 #include "greenroom/actors/supervisor.h"
 
 #include <algorithm>
+#include <cstdlib>
 
 #include "greenroom/actors/crash_report.h"
 #include "greenroom/actors/info.h"
+#include "greenroom/actors/registry.h"
+#include "greenroom/actors/signals.h"
 #include "greenroom/actors/supervisor_core.h"
 #include "greenroom/mailbox/receive.h"
 
@@ -46,6 +49,7 @@ bool wants_restart(const ChildSpec& spec, const ExitReason& reason) {
 namespace {
 
 constexpr std::chrono::seconds late_report_period(5);
+constexpr std::chrono::seconds answer_time(1);  // of a hub that may be stuck
 
 // Its Exit is not to be read as that of a running child. A reason in it is the true one: a monitor
 // that came after the exit was accepted knows only that there is nobody.
@@ -59,8 +63,9 @@ void forget_exit_of(Pid pid, ExitReason& reason) {
 // It was to be killed and has not ended: it does not come to a suspension point, or swallows its
 // exit.
 void report_late(const ChildState& child) {
-  log_line("child '" + child.id + "' " + child.pid.to_string() + " does not end; it runs at\n" +
-           current_stack(child.pid));
+  const std::optional<std::string> stack = current_stack_within(child.pid, answer_time);
+  log_line("child '" + child.id + "' " + child.pid.to_string() + " does not end; " +
+           (stack ? "it runs at\n" + *stack : "nothing else runs on its hub any more"));
 }
 
 // Waits for the Down; nothing if the wait was over first.
@@ -80,9 +85,30 @@ void report_shutdown_error(const ChildState& child, const ExitReason& reason) {
              reason.to_string() + " at its shutdown");
 }
 
-void kill_and_wait(ChildState& child, MonitorRef ref, std::optional<ExitReason>& reason) {
+// How it ended: a Down, or that its hub does not answer any more. Then its names are freed here, as
+// others are to have them.
+ExitReason abandon_and_wait(const ChildState& child, MonitorRef ref) {
+  send_signal({SignalKind::abandon, self(), child.pid});
+  if (const auto reason = wait_for_down(ref, answer_time)) return *reason;
+  demonitor(ref);
+  for (const std::string& name : names_of(child.pid)) free_name(name, child.pid);
+  return Reason::killed;
+}
+
+ExitReason kill_and_wait(const ChildState& child, MonitorRef ref) {
   exit(child.pid, Reason::kill);
-  while (!(reason = wait_for_down(ref, late_report_period))) report_late(child);
+  for (;;) {
+    if (const auto reason = wait_for_down(ref, late_report_period)) return *reason;
+    report_late(child);
+    switch (child.spec.options.unkillable) {
+      case Unkillable::wait:
+        break;
+      case Unkillable::abandon:
+        return abandon_and_wait(child, ref);
+      case Unkillable::abort:
+        std::abort();
+    }
+  }
 }
 
 }  // namespace
@@ -95,7 +121,7 @@ void terminate_one(ChildState& child) {
     exit(child.pid, Reason::shutdown);
     reason = wait_for_down(ref, child.spec.options.shutdown.wait());
   }
-  if (!reason) kill_and_wait(child, ref, reason);
+  if (!reason) reason = kill_and_wait(child, ref);
   forget_exit_of(child.pid, *reason);
   report_shutdown_error(child, *reason);
   child.pid = Pid{};
@@ -119,7 +145,7 @@ void terminate_many(const std::vector<ChildState*>& children) {
         wait_for_down(refs[i], is_brutal || deadline == no_deadline
                                    ? (is_brutal ? Wait(late_report_period) : Wait::forever())
                                    : Wait(clock::time_point(clock::duration(deadline))));
-    if (!reason) kill_and_wait(child, refs[i], reason);
+    if (!reason) reason = kill_and_wait(child, refs[i]);
     forget_exit_of(child.pid, *reason);
     report_shutdown_error(child, *reason);
     child.pid = Pid{};

@@ -51,11 +51,22 @@ class Shutdown {
   std::chrono::nanoseconds time_;
 };
 
+// What becomes of a child that was killed and has not ended 5 s later: it holds kills off, swallows
+// its exit, or comes to no blocking call. It is reported with its stack in any case.
+enum class Unkillable : std::uint8_t {
+  wait,     // waited for, and reported again every 5 s
+  abandon,  // given up: it is never resumed and its locals are not destroyed, so what it holds
+            // stays held; links and monitors see `killed`. One that keeps its hub's thread goes on
+            // there.
+  abort,    // std::abort
+};
+
 struct ChildOptions {
   std::string id = {};  // unique under its supervisor; default: made up
   Restart restart = Restart::permanent;
   Shutdown shutdown = Shutdown::after(std::chrono::seconds(5));
   bool significant = false;  // see AutoShutdown; not with Restart::permanent
+  Unkillable unkillable = Unkillable::wait;
 };
 
 // A pause before a restart that follows another one closely; none by default, as OTP. The n-th

@@ -262,6 +262,12 @@ Task* detail::ReadyQueue::pop(std::size_t n) {
   return task;
 }
 
+void detail::ReadyQueue::remove(Task& task) {
+  std::size_t n = 0;
+  for (const Task* at = head_; at != &task; at = at->next_ready) ++n;
+  pop(n);
+}
+
 void Hub::adopt(Task& task) {
   task.hub = this;
   task.previous_in_hub = last_task_;
@@ -472,6 +478,17 @@ void Hub::abandon_current() noexcept {
   fiber_ = &to;
   from.switch_to(to, thread_);
   std::abort();  // nothing resumes it
+}
+
+void Hub::abandon(Task& task) noexcept {
+  assert(task.fiber && (task.state == TaskState::parked || task.state == TaskState::ready));
+  if (task.state == TaskState::ready) ready_.remove(task);
+  stacks_.keep_for_ever();
+  keep_for_ever(task);
+  ++task.epoch;
+  task.state = TaskState::abandoned;
+  task.ops->abandoned(task);
+  unlist(task);
 }
 
 Fiber& Hub::take_runner() {

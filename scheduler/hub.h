@@ -65,6 +65,8 @@ class ReadyQueue {
   }
   // The n-th from the front; for simulations.
   Task* pop(std::size_t n);
+  // Walks.
+  void remove(Task& task);
 
  private:
   Task* head_ = nullptr;
@@ -214,6 +216,9 @@ class Hub {
   // The current task ends here and now, on its own stack, without unwinding. Its fiber stays as it
   // is.
   [[noreturn]] void abandon_current() noexcept;
+  // The same for one that is parked, or ready with a stack. Waits that it is on stay where they are
+  // and lose every wake.
+  void abandon(detail::Task& task) noexcept;
 
   template <class F>
   void for_each_task(F&& f) {

@@ -171,6 +171,7 @@ StackPool::StackPool() : first_choice_(choose_guard()) {
 }
 
 StackPool::~StackPool() {
+  if (is_kept_) return;
   for (SizeClass& sizes : classes_) {
     for (auto& slab : sizes.slabs) unmap(*slab);
   }

@@ -66,6 +66,10 @@ class StackPool {
   /// Takes back what acquire gave; the next acquire of this size returns it.
   void release(Stack stack) noexcept;
 
+  /// What is mapped stays so when the pool dies: somebody still refers to a frame on one of its
+  /// stacks.
+  void keep_for_ever() noexcept { is_kept_ = true; }
+
   /// Gives memory back. Makes system calls: meant for a hub about to sleep, not more often than
   /// about once a second, and no reason to wake up.
   void trim_unused() noexcept;
@@ -111,6 +115,7 @@ class StackPool {
   std::array<SizeClass, class_count> classes_;
   GuardKind first_choice_;
   std::size_t system_calls_ = 0;
+  bool is_kept_ = false;
 };
 
 /// Whether `address` lies in a guard of a live stack or of one in a pool, of any hub. Safe in a

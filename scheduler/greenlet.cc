@@ -3,6 +3,7 @@
 #include <cassert>
 #include <deque>
 #include <memory>
+#include <thread>
 
 #include "greenroom/scheduler/dump.h"
 
@@ -140,14 +141,18 @@ struct Callback final : ExitObserver {
   std::function<void(const green::Greenlet<>&)> f;
 };
 
-// Runs f with the greenlet on its own hub: now if that is this one.
+// Runs f with the greenlet on its own hub: now if that is this one. It may have ended meanwhile,
+// and its hub with it: then f runs here, or on whichever hub has the port now.
 template <class F>
 void on_home(GreenletTask& task, F f) {
   if (task.hub == Hub::current_if_any()) {
     f(task);
     return;
   }
-  task.hub->post([handle = green::Greenlet<>(task), f = std::move(f)] { f(handle.task()); });
+  if (Hub::post_to(*task.home, [handle = green::Greenlet<>(task), f] { f(handle.task()); })) return;
+  // A hub that refuses posts ends what it still has.
+  while (!task.has_ended()) std::this_thread::yield();
+  f(task);
 }
 
 }  // namespace

@@ -62,6 +62,7 @@ struct GreenletTask : Task {
   }
 
   ExitObserver observers{nullptr};                      // head of the ring
+  Port* home = nullptr;                                 // its hub's, which may be gone before it
   std::exception_ptr error;                             // of the outcome error
   StartTimer* start_timer = nullptr;                    // of spawn_later, until it fires
   GreenletOutcome ended_by = GreenletOutcome::pending;  // what outcome will be
@@ -126,8 +127,9 @@ struct GreenletBody final : GreenletOf<T> {
   std::optional<std::tuple<F, A...>> call;
 };
 
+// Of that hub, which it must still be started on.
 template <class F, class... A>
-auto* make_greenlet(F f, A... a) {
+auto* make_greenlet(Hub& hub, F f, A... a) {
   using T = std::invoke_result_t<F, A...>;
   static_assert(!std::is_reference_v<T>,
                 "a greenlet's result is kept: return a value, or a std::reference_wrapper");
@@ -140,6 +142,8 @@ auto* make_greenlet(F f, A... a) {
     release_block(block, sizeof(Body));
     throw;
   }
+  body->home = &hub.port();
+  hub.adopt(*body);
   return static_cast<GreenletOf<T>*>(body);
 }
 
@@ -227,9 +231,8 @@ class Greenlet : public detail::GreenletHandle {
 template <class F, class... A>
 auto spawn(F f, A... a) -> Greenlet<std::invoke_result_t<F, A...>> {
   Hub& hub = Hub::current();
-  auto* task = detail::make_greenlet(std::move(f), std::move(a)...);
+  auto* task = detail::make_greenlet(hub, std::move(f), std::move(a)...);
   Greenlet<std::invoke_result_t<F, A...>> handle(*task);
-  hub.adopt(*task);
   hub.start(*task);
   return handle;
 }
@@ -239,9 +242,8 @@ template <class F, class... A>
 auto spawn_later(std::chrono::nanoseconds delay, F f, A... a)
     -> Greenlet<std::invoke_result_t<F, A...>> {
   Hub& hub = Hub::current();
-  auto* task = detail::make_greenlet(std::move(f), std::move(a)...);
+  auto* task = detail::make_greenlet(hub, std::move(f), std::move(a)...);
   Greenlet<std::invoke_result_t<F, A...>> handle(*task);
-  hub.adopt(*task);
   detail::start_greenlet_later(*task, delay);
   return handle;
 }

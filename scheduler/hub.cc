@@ -194,16 +194,13 @@ Hub::~Hub() {
   if (thread_task_ && thread_task_->extension)
     thread_task_->extension->extension_ops->ended(*thread_task_);
   poller_.reset();
-  for (detail::PostNode* node = undelivered_; node;) {
-    detail::PostNode* next = node->next;
-    node->deliver(*this, *node);
-    node = next;
+  deliver_all(undelivered_);
+  while (detail::PostNode* node = port_.take_all()) {
+    deliver_all(node);
+    end_latecomers();
   }
-  for (detail::PostNode* node = port_.close(); node;) {
-    detail::PostNode* next = node->next;
-    node->deliver(*this, *node);
-    node = next;
-  }
+  deliver_all(port_.close());
+  end_latecomers();
   holds_->port = nullptr;
   destroy_retired();
   while (Fiber* fiber = idle_runners_) {
@@ -218,6 +215,27 @@ Hub::~Hub() {
   awake_hubs.fetch_sub(1);
   bound_hub = outer;
   detail::thread_block_pool = outer ? &outer->blocks_ : nullptr;
+}
+
+void Hub::deliver_all(detail::PostNode* node) {
+  while (node) {
+    detail::PostNode* next = node->next;  // deliver owns the node
+    node->deliver(*this, *node);
+    node = next;
+  }
+}
+
+// Greenlets that posts to an ending hub have started run only to find that they are killed.
+void Hub::end_latecomers() {
+  constexpr int patience = 1000;  // their callables' destructors may start others
+  for (int n = 0; n < patience && task_count_ > (thread_task_ ? 1U : 0U); ++n) {
+    for_each_task([&](Task& task) {
+      if (&task != thread_task_) task.ops->stop(task);
+    });
+    while (Task* task = ready_.pop_front()) {
+      if (!task->fiber) run_fresh(*task);
+    }
+  }
 }
 
 void Hub::bind() noexcept {
@@ -236,14 +254,14 @@ struct FunctionPost final : detail::PostNode {
 
 }  // namespace
 
-bool Hub::post(std::function<void()> f) {
+bool Hub::post_to(detail::Port& port, std::function<void()> f) {
   auto post = std::make_unique<FunctionPost>();
   post->function = std::move(f);
   post->deliver = [](Hub&, detail::PostNode& node) {
     const std::unique_ptr<FunctionPost> owned(static_cast<FunctionPost*>(&node));
     owned->function();
   };
-  if (!port_.push(*post)) return false;
+  if (!port.push(*post)) return false;
   static_cast<void>(post.release());
   return true;
 }
@@ -639,11 +657,7 @@ void Hub::drain_inbox() {
   detail::PostNode* node = port_.take_all();
   if (!node) return;
   mail_from_outside_at_ = housekept_at_;
-  while (node) {
-    detail::PostNode* next = node->next;  // deliver owns the node
-    node->deliver(*this, *node);
-    node = next;
-  }
+  deliver_all(node);
 }
 
 bool Hub::may_wait_for_ever() const { return holds_->count.load() > 0 || poller_->is_watching(); }

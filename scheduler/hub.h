@@ -153,7 +153,9 @@ class Hub {
 
   // Any thread: runs f on this hub, as hub work: it must neither block nor throw. False if the hub
   // has ended. To reach a hub that waits for nothing else, take a hold() first.
-  bool post(std::function<void()> f);
+  bool post(std::function<void()> f) { return post_to(port_, std::move(f)); }
+  // The same for the hub that has this port, which may have ended.
+  static bool post_to(detail::Port& port, std::function<void()> f);
   // The hub waits, possibly for ever, as long as the hold lives.
   Hold hold();
 
@@ -267,6 +269,7 @@ class Hub {
   void switch_to_driver() noexcept;
   [[gnu::always_inline]] void start_slice(detail::Task& task) noexcept;
   void finish(detail::Task& task);
+  void end_latecomers();
   void unlist(detail::Task& task) noexcept;
 
   detail::Fiber& take_runner();
@@ -277,6 +280,7 @@ class Hub {
   void housekeeping();
   void arm_new_deadlines() noexcept;
   void drain_inbox();
+  void deliver_all(detail::PostNode* node);
   void idle();
   bool spin() noexcept;
   bool may_wait_for_ever() const;

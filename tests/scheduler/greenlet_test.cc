@@ -4,10 +4,8 @@
 
 #include <chrono>
 #include <memory>
-#include <optional>
 #include <stdexcept>
 #include <string>
-#include <thread>
 #include <vector>
 
 #include "greenroom/scheduler/green.h"
@@ -384,57 +382,6 @@ TEST(Killall, EndsThoseThatRunAndThoseThatDoNotYet) {
   EXPECT_TRUE(running.ready());
   EXPECT_TRUE(fresh.ready());
   EXPECT_FALSE(ran);
-}
-
-// ---- From other threads
-
-TEST(OtherHubs, MayGetAndKill) {
-  const Hold hold = green::get_hub().hold();
-  Event done;
-  auto value = spawn([] {
-    sleep(1ms);
-    return 5;
-  });
-  auto victim = spawn([] { sleep(1h); });
-  std::thread thread([&] {
-    const Hold other_hold = green::get_hub().hold();
-    EXPECT_EQ(value.get(), 5);
-    victim.kill();
-    EXPECT_TRUE(victim.ready());
-    done.set();
-  });
-  EXPECT_TRUE(done.wait());
-  thread.join();
-}
-
-// The joiner's thread, hub and root greenlet are gone when the greenlet ends.
-TEST(OtherHubs, AJoinerThatTimedOutMayEndWithItsThread) {
-  Event gate;
-  auto target = spawn([&] { gate.wait(); });
-  const Hold hold = green::get_hub().hold();
-  std::thread thread([&] { EXPECT_FALSE(target.join(1ms)); });
-  // Runs this hub until the thread has registered and given up.
-  for (int i = 0; i < 10; ++i) sleep(1ms);
-  thread.join();
-  gate.set();
-  EXPECT_TRUE(target.join());
-}
-
-TEST(OtherHubs, GreenletsOfAThreadEndWithIt) {
-  bool unwound = false;
-  struct Note {
-    bool& flag;
-    ~Note() { flag = true; }
-  };
-  std::thread([&] {
-    spawn([&] {
-      const Note note{unwound};
-      sleep(1h);
-    });
-    spawn_later(1h, [] {});
-    yield();
-  }).join();
-  EXPECT_TRUE(unwound);
 }
 
 }  // namespace

@@ -1,0 +1,108 @@
+// Greenlets of other threads, and of threads that end.
+
+#include <gtest/gtest.h>
+
+#include <chrono>
+#include <future>
+#include <thread>
+
+#include "greenroom/scheduler/green.h"
+#include "greenroom/scheduler/greenlet.h"
+
+namespace greenroom {
+namespace {
+
+using namespace std::chrono_literals;
+using green::Event;
+using green::Greenlet;
+using green::spawn;
+using green::spawn_later;
+
+TEST(OtherHubs, MayGetAndKill) {
+  const Hold hold = green::get_hub().hold();
+  Event done;
+  auto value = spawn([] {
+    sleep(1ms);
+    return 5;
+  });
+  auto victim = spawn([] { sleep(1h); });
+  std::thread thread([&] {
+    const Hold other_hold = green::get_hub().hold();
+    EXPECT_EQ(value.get(), 5);
+    victim.kill();
+    EXPECT_TRUE(victim.ready());
+    done.set();
+  });
+  EXPECT_TRUE(done.wait());
+  thread.join();
+}
+
+// The joiner's thread, hub and root greenlet are gone when the greenlet ends.
+TEST(OtherHubs, AJoinerThatTimedOutMayEndWithItsThread) {
+  Event gate;
+  auto target = spawn([&] { gate.wait(); });
+  const Hold hold = green::get_hub().hold();
+  std::thread thread([&] { EXPECT_FALSE(target.join(1ms)); });
+  // Runs this hub until the thread has registered and given up.
+  for (int i = 0; i < 10; ++i) sleep(1ms);
+  thread.join();
+  gate.set();
+  EXPECT_TRUE(target.join());
+}
+
+TEST(OtherHubs, GreenletsOfAThreadEndWithIt) {
+  bool unwound = false;
+  struct Note {
+    bool& flag;
+    ~Note() { flag = true; }
+  };
+  std::thread([&] {
+    spawn([&] {
+      const Note note{unwound};
+      sleep(1h);
+    });
+    spawn_later(1h, [] {});
+    yield();
+  }).join();
+  EXPECT_TRUE(unwound);
+}
+
+TEST(OtherHubs, WhatAPostToAnEndingHubStartsEndsAsKilled) {
+  bool has_run = false;
+  Greenlet<> now;
+  Greenlet<> later;
+  std::thread([&] {
+    green::get_hub().post([&] {
+      now = spawn([&] { has_run = true; });
+      later = spawn_later(1h, [&] { has_run = true; });
+    });
+  }).join();
+  for (const Greenlet<>& greenlet : {now, later}) {
+    EXPECT_TRUE(greenlet.ready());
+    EXPECT_TRUE(greenlet.successful());
+    EXPECT_TRUE(greenlet.join());
+    greenlet.kill();
+  }
+  EXPECT_FALSE(has_run);
+}
+
+// The greenlet, its hub and its thread go while another hub asks for them.
+TEST(OtherHubs, MayJoinAndKillWhileTheThreadEnds) {
+  constexpr int rounds = 300;
+  const Hold hold = green::get_hub().hold();
+  for (int round = 0; round < rounds; ++round) {
+    std::promise<Greenlet<>> promise;
+    std::thread thread([&] {
+      const auto greenlet = spawn([] { yield(); });
+      promise.set_value(greenlet);
+      if (round % 3 == 0) yield();
+    });
+    const Greenlet<> greenlet = promise.get_future().get();
+    if (round % 2 == 0) greenlet.kill();
+    EXPECT_TRUE(greenlet.join());
+    thread.join();
+  }
+}
+
+}  // namespace
+}  // namespace greenroom

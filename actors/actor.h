@@ -84,6 +84,10 @@ struct ActorHub final : HubExtension {
       make(hub);
     return static_cast<ActorHub&>(*extension);
   }
+  // Null on a hub where no actor ever was.
+  static ActorHub* of_if_any(Hub& hub) {
+    return static_cast<ActorHub*>(hub.extension(Layer::actors).get());
+  }
   static void make(Hub& hub);
 
   PidTable pids;
@@ -107,12 +111,12 @@ Actor* current_actor_if_any() noexcept;
 // Puts a message into an actor's mailbox and sees to it that it is read. Limits are the caller's
 // matter.
 inline void enqueue(Actor& actor, MessagePointer message) {
-  const bool is_receiving = actor.mailbox.push(std::move(message));
+  actor.mailbox.push(std::move(message));
   Task& task = *actor.task;
-  if (task.state == TaskState::parked) {
-    if (is_receiving) task.hub->wake(task, task.epoch, ParkResult::woken);
-  } else if (task.state == TaskState::idle) {
+  if (task.state == TaskState::idle) {
     task.hub->activate(task);
+  } else if (task.state == TaskState::parked && task.park->waits_for.kind == WaitsFor::Kind::mail) {
+    task.hub->wake(task, task.epoch, ParkResult::woken);
   }
 }
 

@@ -5,7 +5,6 @@
 #include <condition_variable>
 #include <memory>
 #include <mutex>
-#include <optional>
 
 #include "greenroom/actors/reply.h"
 #include "greenroom/scheduler/time.h"
@@ -16,8 +15,15 @@ struct ForeignCell {
   std::mutex mutex;
   std::condition_variable answered;
   bool is_answered = false;
-  std::unique_ptr<ForeignReply> value;
-  std::optional<ExitReason> failure;
+  ReplyPost* value = nullptr;  // owned
+  std::unique_ptr<const ExitReason> failure;
+
+  ForeignCell() = default;
+  ~ForeignCell() {
+    if (value) value->finish(*value, nullptr);
+  }
+  ForeignCell(const ForeignCell&) = delete;
+  ForeignCell& operator=(const ForeignCell&) = delete;
 
   // A handle for it; the cell lives until both are done with it.
   static ReplyHandle handle_for(const std::shared_ptr<ForeignCell>& cell) {

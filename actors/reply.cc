@@ -1,6 +1,5 @@
 #include "greenroom/actors/reply.h"
 
-#include <condition_variable>
 #include <mutex>
 #include <vector>
 
@@ -9,14 +8,24 @@
 
 namespace greenroom::detail {
 
-bool is_reply_awaited(Hub& hub, const ReplyHandle& handle) noexcept {
-  if (!handle) return false;
-  if (handle.hub != hub.id()) return true;
-  const Actor* caller = ActorHub::of(hub).pids.find(handle.caller);
-  return caller && caller->reply_cell && caller->reply_cell->serial == handle.serial;
-}
+void FailureDeleter::operator()(const ExitReason* reason) const noexcept { delete reason; }
 
 namespace {
+
+inline ReplyCell* cell_here(Hub& hub, const ReplyHandle& handle) noexcept {
+  const Actor* caller = ActorHub::of(hub).pids.find(handle.caller);
+  if (!caller || !caller->reply_cell || caller->reply_cell->serial != handle.serial) return nullptr;
+  return caller->reply_cell;
+}
+
+// Its caller finds the answer when it runs; a second one finds no cell. While the cell is found its
+// caller parks nowhere else, so if it is parked it waits for this.
+inline void close_cell(ReplyCell& cell, ReplyState state) noexcept {
+  cell.state = state;
+  cell.caller->reply_cell = nullptr;
+  Task& task = *cell.caller->task;
+  if (task.state == TaskState::parked) task.hub->wake(task, task.epoch, ParkResult::woken);
+}
 
 struct FailurePost final : PostNode {
   FailurePost(const ReplyHandle& h, const ExitReason& r) : handle(h), reason(r) {}
@@ -24,28 +33,72 @@ struct FailurePost final : PostNode {
   ExitReason reason;
 };
 
-void fail_here(ActorHub& hub, const ReplyHandle& handle, const ExitReason& reason) {
-  ReplyCell* cell = take_reply_cell(hub, handle);
+void fail_here(Hub& hub, const ReplyHandle& handle, const ExitReason& reason) {
+  ReplyCell* cell = cell_here(hub, handle);
   if (!cell) return;
-  cell->failure = reason;
-  cell->state = ReplyState::failed;
-  wake_caller(*cell);
+  cell->failure.reset(new ExitReason(reason));
+  close_cell(*cell, ReplyState::failed);
+}
+
+void deliver_reply(Hub& hub, PostNode& node) {
+  auto& post = static_cast<ReplyPost&>(node);
+  ReplyCell* cell = cell_here(hub, post.handle);
+  post.finish(post, cell);
+  if (cell) close_cell(*cell, ReplyState::value);
+}
+
+void answer_foreign(const ReplyHandle& handle, ReplyPost* value,
+                    const ExitReason* failure) noexcept {
+  const auto cell = std::unique_ptr<std::shared_ptr<ForeignCell>>(
+      reinterpret_cast<std::shared_ptr<ForeignCell>*>(handle.serial));
+  const std::lock_guard lock((*cell)->mutex);
+  (*cell)->is_answered = true;
+  (*cell)->value = value;
+  if (failure) (*cell)->failure = std::make_unique<const ExitReason>(*failure);
+  (*cell)->answered.notify_one();
 }
 
 const ExitReason no_reply("no_reply");
 
 }  // namespace
 
+bool is_reply_awaited(Hub& hub, const ReplyHandle& handle) noexcept {
+  if (!handle) return false;
+  return handle.hub != hub.id() || cell_here(hub, handle);
+}
+
+ReplyCell* find_reply_cell(ReplyHandle& handle) noexcept {
+  Hub* hub = Hub::current_if_any();
+  if (!hub || handle.hub != hub->id()) return nullptr;
+  ReplyCell* cell = cell_here(*hub, handle);
+  if (!cell) [[unlikely]]
+    handle = {};
+  return cell;
+}
+
+void answer_cell(ReplyHandle& used, ReplyCell& cell) noexcept {
+  used.caller = 0;
+  close_cell(cell, ReplyState::value);
+}
+
+void send_reply_elsewhere(ReplyHandle& used, ReplyPost& post) noexcept {
+  post.handle = std::exchange(used, ReplyHandle());
+  if (post.handle.hub == ReplyHandle::foreign) return answer_foreign(post.handle, &post, nullptr);
+  post.deliver = &deliver_reply;
+  Port* port = Port::at(post.handle.hub);
+  if (!port || !port->push(post)) post.finish(post, nullptr);
+}
+
 void fail_reply(ReplyHandle& used, const ExitReason& reason) noexcept {
   const ReplyHandle handle = std::exchange(used, ReplyHandle());
   if (!handle) return;
   Hub* hub = Hub::current_if_any();
-  if (hub && handle.hub == hub->id()) return fail_here(ActorHub::of(*hub), handle, reason);
+  if (hub && handle.hub == hub->id()) return fail_here(*hub, handle, reason);
   if (handle.hub == ReplyHandle::foreign) return answer_foreign(handle, nullptr, &reason);
   auto post = std::make_unique<FailurePost>(handle, reason);
   post->deliver = [](Hub& there, PostNode& node) {
     const std::unique_ptr<FailurePost> owned(static_cast<FailurePost*>(&node));
-    fail_here(ActorHub::of(there), owned->handle, owned->reason);
+    fail_here(there, owned->handle, owned->reason);
   };
   Port* port = Port::at(handle.hub);
   if (port && port->push(*post)) static_cast<void>(post.release());
@@ -65,17 +118,6 @@ void drop_reply(ReplyHandle& used) noexcept {
     return;
   }
   fail_reply(used, no_reply);
-}
-
-void answer_foreign(const ReplyHandle& handle, std::unique_ptr<ForeignReply> value,
-                    const ExitReason* failure) noexcept {
-  const auto cell = std::unique_ptr<std::shared_ptr<ForeignCell>>(
-      reinterpret_cast<std::shared_ptr<ForeignCell>*>(handle.serial));
-  const std::lock_guard lock((*cell)->mutex);
-  (*cell)->is_answered = true;
-  (*cell)->value = std::move(value);
-  if (failure) (*cell)->failure = *failure;
-  (*cell)->answered.notify_one();
 }
 
 }  // namespace greenroom::detail

@@ -29,13 +29,16 @@ using ReplyValue = std::conditional_t<std::is_void_v<R>, std::monostate, R>;
 
 enum class ReplyState : std::uint8_t { waiting, value, failed };
 
+struct FailureDeleter {
+  void operator()(const ExitReason* reason) const noexcept;
+};
+
 // Where a caller waits.
 struct ReplyCell {
-  Task* task = nullptr;
+  Actor* caller = nullptr;
   std::uint64_t serial = 0;
-  std::uint64_t epoch = 0;
   ReplyState state = ReplyState::waiting;
-  std::optional<ExitReason> failure;
+  std::unique_ptr<const ExitReason, FailureDeleter> failure;
 };
 
 template <class R>
@@ -54,77 +57,47 @@ struct ReplyHandle {
   explicit operator bool() const { return caller != 0; }
 };
 
-// The cell if its caller, on this hub, still waits; it is taken out of its slot.
-inline ReplyCell* take_reply_cell(ActorHub& hub, const ReplyHandle& handle) noexcept {
-  Actor* caller = hub.pids.find(handle.caller);
-  if (!caller || !caller->reply_cell || caller->reply_cell->serial != handle.serial) return nullptr;
-  return std::exchange(caller->reply_cell, nullptr);
-}
 // The caller still waits, as far as this hub can tell.
 bool is_reply_awaited(Hub& hub, const ReplyHandle& handle) noexcept;
-inline void wake_caller(ReplyCell& cell) noexcept {
-  Task& task = *cell.task;
-  if (task.state == TaskState::parked) task.hub->wake(task, cell.epoch, ParkResult::woken);
-}
 
-// A caller on a thread without a hub.
-struct ForeignCell;
-struct ForeignReply {
-  virtual ~ForeignReply() = default;
-};
-void answer_foreign(const ReplyHandle& handle, std::unique_ptr<ForeignReply> value,
-                    const ExitReason* failure) noexcept;
-
-template <class R>
-struct ForeignReplyOf final : ForeignReply {
-  explicit ForeignReplyOf(ReplyValue<R> v) : value(std::move(v)) {}
-  ReplyValue<R> value;
-};
-
-template <class R>
-struct ReplyPost final : PostNode {
-  ReplyPost(const ReplyHandle& h, ReplyValue<R> v) : handle(h), value(std::move(v)) {
-    deliver = &arrive;
-  }
-  static void destroy(ReplyPost* post) noexcept {
-    post->~ReplyPost();
-    release_block(post, sizeof(ReplyPost));
-  }
-  static void arrive(Hub& hub, PostNode& node) {
-    auto* post = static_cast<ReplyPost*>(&node);
-    if (auto* cell =
-            static_cast<ReplyCellOf<R>*>(take_reply_cell(ActorHub::of(hub), post->handle))) {
-      cell->value.emplace(std::move(post->value));
-      cell->state = ReplyState::value;
-      wake_caller(*cell);
-    }
-    destroy(post);
-  }
+// A value on its way to a caller on another hub, or on a thread without one.
+struct ReplyPost : PostNode {
   ReplyHandle handle;
+  // Moves the value into the cell, if there still is one, and ends the post.
+  void (*finish)(ReplyPost& post, ReplyCell* cell) noexcept = nullptr;
+};
+
+template <class R>
+struct ReplyPostOf final : ReplyPost {
+  explicit ReplyPostOf(ReplyValue<R>&& v) : value(std::move(v)) { finish = &finish_this; }
+  static void finish_this(ReplyPost& post, ReplyCell* cell) noexcept {
+    auto& self = static_cast<ReplyPostOf&>(post);
+    if (cell) static_cast<ReplyCellOf<R>&>(*cell).value.emplace(std::move(self.value));
+    self.~ReplyPostOf();
+    release_block(&self, sizeof(ReplyPostOf));
+  }
   ReplyValue<R> value;
 };
+
+// The cell that waits for it on this hub. Null if there is none: then a handle of this hub is used
+// up.
+ReplyCell* find_reply_cell(ReplyHandle& handle) noexcept;
+// That cell has its value: wakes the caller; the handle is used up.
+void answer_cell(ReplyHandle& used, ReplyCell& cell) noexcept;
+// To where its caller is; the handle is used up.
+void send_reply_elsewhere(ReplyHandle& used, ReplyPost& post) noexcept;
 
 // Answers; the handle is used up. Any thread.
 template <class R>
-void send_reply(ReplyHandle& used, ReplyValue<R> value) {
-  const ReplyHandle handle = std::exchange(used, ReplyHandle());
-  if (!handle) return;
-  Hub* hub = Hub::current_if_any();
-  if (hub && handle.hub == hub->id()) [[likely]] {
-    if (auto* cell = static_cast<ReplyCellOf<R>*>(take_reply_cell(ActorHub::of(*hub), handle))) {
-      cell->value.emplace(std::move(value));
-      cell->state = ReplyState::value;
-      wake_caller(*cell);
-    }
-    return;
+void send_reply(ReplyHandle& used, ReplyValue<R>&& value) {
+  if (!used) return;
+  if (ReplyCell* cell = find_reply_cell(used)) [[likely]] {
+    static_cast<ReplyCellOf<R>*>(cell)->value.emplace(std::move(value));
+    answer_cell(used, *cell);
+  } else if (used) {
+    using Post = ReplyPostOf<R>;
+    send_reply_elsewhere(used, *new (allocate_block(sizeof(Post))) Post(std::move(value)));
   }
-  if (handle.hub == ReplyHandle::foreign) {
-    answer_foreign(handle, std::make_unique<ForeignReplyOf<R>>(std::move(value)), nullptr);
-    return;
-  }
-  auto* post = new (allocate_block(sizeof(ReplyPost<R>))) ReplyPost<R>(handle, std::move(value));
-  Port* port = Port::at(handle.hub);
-  if (!port || !port->push(*post)) ReplyPost<R>::destroy(post);
 }
 
 // Fails the call; the handle is used up. Any thread.

@@ -12,6 +12,7 @@
 
 #include "greenroom/actors/reply.h"
 #include "greenroom/mailbox/message.h"
+#include "greenroom/scheduler/time.h"
 
 namespace greenroom::detail {
 
@@ -19,13 +20,13 @@ struct Request;
 
 struct RequestOps {
   const std::type_info* server;
-  void (*invoke)(void* server, Request& request);  // runs the handler and replies
+  // Runs the handler, replies and ends the request, which is still there if the handler throws.
+  void (*invoke)(void* server, Request& request);
 };
 
 struct Request : Message {
-  Request(const TypeOps& type, std::size_t value_offset, const RequestOps& request_ops,
-          const ReplyHandle& handle, std::int64_t call_deadline)
-      : Message(type, value_offset), ops(&request_ops), reply(handle), deadline(call_deadline) {
+  Request(const TypeOps& type, std::size_t value_offset, const RequestOps& request_ops)
+      : Message(type, value_offset), ops(&request_ops) {
     MessageAccess::set_kind(*this, MessageKind::request);
   }
   ~Request() {
@@ -33,8 +34,9 @@ struct Request : Message {
   }
 
   const RequestOps* ops;
-  ReplyHandle reply;
-  std::int64_t deadline;
+  // Of a call; a cast has neither.
+  ReplyHandle reply = {};
+  std::int64_t deadline = no_deadline;
 };
 
 template <class M>
@@ -45,12 +47,11 @@ inline constexpr TypeOps request_type_ops{&typeid(M), type_name_hash<M>(), &Requ
 
 template <class M>
 struct RequestOf final : Request {
-  RequestOf(M m, const RequestOps& request_ops, const ReplyHandle& handle,
-            std::int64_t call_deadline)
+  RequestOf(M&& m, const RequestOps& request_ops)
       : Request(request_type_ops<M>,
                 reinterpret_cast<std::byte*>(&value) -
                     reinterpret_cast<std::byte*>(static_cast<Message*>(this)),
-                request_ops, handle, call_deadline),
+                request_ops),
         value(std::move(m)) {}
 
   static void destroy(Message& message) noexcept {
@@ -123,44 +124,51 @@ void invoke_handler(void* state, Request& request) {
   S& server = *static_cast<S*>(state);
   M& message = static_cast<RequestOf<M>&>(request).value;
   using R = ReplyOf<S, M>;
-  auto handle = [&]() -> decltype(auto) {
-    if constexpr (HandlesByValue<S, M>) {
-      return server.handle(std::move(message));
-    } else if constexpr (HandlesByReference<S, M>) {
-      return server.handle(message);
+  if constexpr (HandlesByValue<S, M>) {
+    if constexpr (std::is_void_v<R>) {
+      server.handle(std::move(message));
+      if (request.reply) send_reply<void>(request.reply, {});
+    } else {
+      send_reply<R>(request.reply, server.handle(std::move(message)));
     }
-  };
-  if constexpr (!HandlesByValue<S, M> && !HandlesByReference<S, M>) {
+  } else if constexpr (HandlesByReference<S, M>) {
+    if constexpr (std::is_void_v<R>) {
+      server.handle(message);
+      if (request.reply) send_reply<void>(request.reply, {});
+    } else {
+      send_reply<R>(request.reply, server.handle(message));
+    }
+  } else {
     ReplyTo<R> reply(std::exchange(request.reply, {}));
     if constexpr (requires { server.handle(std::move(message), std::move(reply)); }) {
       server.handle(std::move(message), std::move(reply));
     } else {
       server.handle(message, std::move(reply));
     }
-  } else if constexpr (std::is_void_v<R>) {
-    handle();
-    if (request.reply) send_reply<void>(request.reply, {});
-  } else {
-    send_reply<R>(request.reply, handle());
   }
+  RequestOf<M>::destroy(request);
 }
 
 template <class S, class M>
 inline constexpr RequestOps request_ops{&typeid(S), &invoke_handler<S, M>};
 
+// A request that nobody waits for yet.
 template <class S, class M>
-MessagePointer make_request(M message, const ReplyHandle& handle, std::int64_t deadline) {
+MessagePointer make_request(M&& message) {
   static_assert(Sendable<M>,
                 "call/cast: a request is a movable value, not a pointer or a string_view");
   static_assert(alignof(RequestOf<M>) <= 16,
                 "a request is aligned to 16 bytes at most: put a std::unique_ptr into it");
   void* block = allocate_block(sizeof(RequestOf<M>));
-  try {
-    return MessagePointer(
-        new (block) RequestOf<M>(std::move(message), request_ops<S, M>, handle, deadline));
-  } catch (...) {
-    release_block(block, sizeof(RequestOf<M>));
-    throw;
+  if constexpr (std::is_nothrow_move_constructible_v<M>) {
+    return MessagePointer(new (block) RequestOf<M>(std::forward<M>(message), request_ops<S, M>));
+  } else {
+    try {
+      return MessagePointer(new (block) RequestOf<M>(std::forward<M>(message), request_ops<S, M>));
+    } catch (...) {
+      release_block(block, sizeof(RequestOf<M>));
+      throw;
+    }
   }
 }
 

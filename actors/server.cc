@@ -4,6 +4,7 @@
 #include <memory>
 
 #include "greenroom/actors/crash_report.h"
+#include "greenroom/actors/foreign_cell.h"
 #include "greenroom/actors/name_waiters.h"
 #include "greenroom/actors/verbs.h"
 #include "greenroom/scheduler/interrupt.h"
@@ -17,7 +18,7 @@ namespace {
 
 void construct(ServerTask& task) {
   throw_pending(task);  // told to exit before its constructor: it never runs
-  task.start->construct(task.server_ops->state(task));
+  task.start->construct(task.server());
   task.actor.has_state = true;
   const auto start = std::move(task.start);
   send_reply<void>(start->starter, {});
@@ -39,7 +40,7 @@ void stop_with_parent(const ServerTask& task, const Message& message) {
 // What is no request of this server's.
 [[gnu::noinline]] void handle_other(ServerTask& task, Message& message) {
   if (MessageAccess::kind(message) == MessageKind::signal) stop_with_parent(task, message);
-  if (!task.server_ops->handle_other(task.server_ops->state(task), message)) {
+  if (!task.server_ops->handle_other(task.server(), message)) {
     log_line(describe_actor(task) + " dropped a message of type " + message.type_name() +
              ": it has no handler for it");
   }
@@ -52,52 +53,53 @@ void stop_with_parent(const ServerTask& task, const Message& message) {
   }
 }
 
-// The mail that is there when the slice begins; what comes meanwhile waits for the next one.
-// `message` is the caller's: what a handler throws on is still to be answered.
-inline void handle_mail(ServerTask& task, MessagePointer& message) {
+// The mail that is there when the slice begins; what comes meanwhile waits for the next one. What a
+// handler throws on stays in `current`: it is still to be answered.
+inline void handle_mail(ServerTask& task) {
   Mailbox& mailbox = task.actor.mailbox;
   for (std::size_t left = std::min<std::size_t>(mailbox.size(), Hub::largest_slice); left > 0;
        --left) {
     if ((task.attention & attention::throws) != 0) [[unlikely]] {
-      if (task.actor.is_exiting()) return;
+      if ((task.attention & attention::exiting) != 0) return;
       throw_pending();
     }
-    if (mailbox.empty()) return;  // a handler took some itself
-    message = mailbox.pop_front();
+    Message* message = mailbox.pop_front().release();
+    if (!message) return;  // a handler took some itself
+    task.current = message;
     auto& request = static_cast<Request&>(*message);
     if (MessageAccess::kind(*message) == MessageKind::request && is_for(request, task)) [[likely]] {
-      task.current = &request;
-      request.ops->invoke(task.server_ops->state(task), request);
-      task.current = nullptr;
+      request.ops->invoke(task.server(), request);
     } else {
       handle_other(task, *message);
+      MessageAccess::destroy(*message);
     }
-    message.reset();
+    task.current = nullptr;
     if (task.interrupts || task.actor.extras) clean_up_after_handler(task);
   }
-  if (!task.actor.is_exiting()) throw_pending(task);
+  if ((task.attention & attention::throws) != 0 && (task.attention & attention::exiting) == 0)
+      [[unlikely]]
+    throw_pending();
 }
 
 // Not on a kill, and not on an exit signal that was not trapped: as OTP.
 void terminate(ServerTask& task, ExitReason& reason) noexcept {
   if (!task.actor.has_state || !task.server_ops->terminate || task.actor.is_exiting()) return;
   try {
-    task.server_ops->terminate(task.server_ops->state(task), reason);
+    task.server_ops->terminate(task.server(), reason);
   } catch (...) {
     reason = reason_of_current_exception();
   }
 }
 
-void end_server(ServerTask& task, const ExitReason& reason, MessagePointer message) noexcept {
+void end_server(ServerTask& task, const ExitReason& reason) noexcept {
   ReplyHandle starter;
   if (task.start) starter = std::exchange(task.start->starter, {});
-  task.current = nullptr;
+  MessagePointer message(std::exchange(task.current, nullptr));
   {
     const EndingScope ending(task, reason);
     message.reset();
     task.start.reset();
-    if (std::exchange(task.actor.has_state, false))
-      task.server_ops->destroy_state(task.server_ops->state(task));
+    if (std::exchange(task.actor.has_state, false)) task.server_ops->destroy_state(task.server());
   }
   if (starter && task.actor.extras) {
     // The starter hears of it by StartError, not by an exit signal.
@@ -111,47 +113,43 @@ void end_server(ServerTask& task, const ExitReason& reason, MessagePointer messa
   fail_reply(starter, reason);
 }
 
-}  // namespace
-
-namespace {
-
-[[gnu::noinline]] void end_with(ServerTask& task, ExitReason reason,
-                                MessagePointer message) noexcept {
+[[gnu::noinline]] void end_with(ServerTask& task, ExitReason reason) noexcept {
+  task.actor.has_failed = true;
   terminate(task, reason);
-  end_server(task, reason, std::move(message));
+  end_server(task, reason);
+}
+
+// What the message that is being handled asks for; null if it is no request.
+Request* current_request(const ServerTask& task) {
+  Message* message = task.current;
+  if (!message || MessageAccess::kind(*message) != MessageKind::request) return nullptr;
+  return static_cast<Request*>(message);
 }
 
 }  // namespace
 
 void run_server(Task& raw) {
   auto& task = static_cast<ServerTask&>(raw);
-  MessagePointer message;
-  const auto reason = [&]() -> ExitReason {
-    try {
-      // An exit that finds no handler running is taken as a value: nothing needs to be unwound.
-      if (!task.actor.is_exiting()) [[likely]] {
-        if (task.start) [[unlikely]]
-          construct(task);
-        handle_mail(task, message);
-      }
-      if (!task.actor.is_exiting()) [[likely]]
-        return Reason::normal;
-      task.actor.has_failed = true;
-      return *task.actor.extras->exit_reason;
-    } catch (const ActorExit& exit) {
-      task.actor.has_failed = true;
-      return exit.reason();
-    } catch (...) {
-      task.actor.has_failed = true;
-      return reason_of_current_exception();
+  std::optional<ExitReason> failure;
+  try {
+    // An exit that finds no handler running is taken as a value: nothing needs to be unwound.
+    if ((task.attention & attention::exiting) == 0) [[likely]] {
+      if (task.start) [[unlikely]]
+        construct(task);
+      handle_mail(task);
     }
-  }();
-  if (!task.actor.has_failed) [[likely]] {
-    task.state = TaskState::idle;
-    if (!task.actor.mailbox.empty()) task.hub->activate(task);
-    return;
+    if ((task.attention & attention::exiting) == 0) [[likely]] {
+      task.state = TaskState::idle;
+      if (!task.actor.mailbox.empty()) task.hub->activate(task);
+      return;
+    }
+    failure = *task.actor.extras->exit_reason;
+  } catch (const ActorExit& exit) {
+    failure = exit.reason();
+  } catch (...) {
+    failure = reason_of_current_exception();
   }
-  end_with(task, reason, std::move(message));
+  end_with(task, *failure);
 }
 
 void abandoned_server(Task& raw) noexcept {
@@ -160,46 +158,22 @@ void abandoned_server(Task& raw) noexcept {
   const ExitReason reason = extras && extras->exit_reason ? *extras->exit_reason : Reason::killed;
   // Its frames stay as they are, so the caller of the running handler is answered here; the state
   // is not touched.
-  if (task.current) fail_reply(task.current->reply, reason);
+  if (Request* request = current_request(task)) fail_reply(request->reply, reason);
   if (task.start) fail_reply(task.start->starter, reason);
   end_actor(task.actor, reason);
-}
-
-// ---- start ----
-
-Pid start_server(ServerTask& task, const SpawnOptions* options, bool is_linked) {
-  // Ours until it is started: what is pending for the caller is thrown before that.
-  const auto drop = [](Task* unstarted) { drop_reference(*unstarted); };
-  std::unique_ptr<Task, decltype(drop)> unstarted(&task, drop);
-  ReplyCellOf<void> cell;
-  CallSite site(cell, Wait::forever());
-  task.start->starter = site.handle();
-  static_cast<void>(unstarted.release());
-  Pid pid;
-  try {
-    pid = start_actor(task, {.options = options, .link = is_linked});
-  } catch (const BadName&) {
-    throw StartError(ExitReason("already_started", whereis(options->name).value_or(Pid{})));
-  }
-  try {
-    site.wait_for(pid);
-  } catch (const TimeoutError&) {
-    // Nobody would ever know it: it does not start.
-    if (is_linked) unlink(pid);
-    exit(pid, Reason::kill);
-    throw;
-  }
-  if (cell.state == ReplyState::failed) throw StartError(std::move(*cell.failure));
-  return pid;
 }
 
 // ---- calls ----
 
 namespace {
 
-Actor& caller_of_call() {
-  Task& self = enter_blocking_call();
-  return self.extension ? actor_of(self) : current_actor();
+ExitReason reason_of_placed(Placed placed) {
+  return placed == Placed::full ? ExitReason("mailbox_full") : Reason::noproc;
+}
+
+inline Actor& caller_of_call(Hub& hub) {
+  const Task& self = enter_blocking_call(hub);
+  return self.extension ? static_cast<Actor&>(*self.extension) : current_actor();
 }
 
 // A chain of calls on this hub that would wait for the caller in the end; empty if there is none.
@@ -221,81 +195,97 @@ std::string cycle_through(const Task& caller, Pid target) {
   return {};
 }
 
-}  // namespace
-
-CallSite::CallSite(ReplyCell& cell, Wait wait) : cell_(cell), caller_(caller_of_call()) {
-  Task& task = *caller_.task;
-  deadline_ = wait.is_forever() ? no_deadline : wait.to_deadline();
-  if (task.interrupts) [[unlikely]]
-    deadline_ = std::min(deadline_, inherited_deadline());
-  cell.task = &task;
-  cell.serial = ++ActorHub::of(*task.hub).last_call;
-  caller_.reply_cell = &cell;
+// Not members of CallSite: what they are called with stays in registers.
+[[gnu::noinline]] void fail(ReplyCell& cell, const ExitReason& reason) {
+  cell.failure.reset(new ExitReason(reason));
+  cell.state = ReplyState::failed;
 }
 
-void CallSite::fail(const ExitReason& reason) {
-  cell_.failure = reason;
-  cell_.state = ReplyState::failed;
-}
-
-// True, and failed, if the call would wait for itself.
-bool CallSite::refuse(Pid target) {
-  if (local_ == &caller_) {
-    fail(ExitReason("calling_self"));
+// True, and the cell failed, if the call would wait for itself.
+[[gnu::noinline]] bool refuse(ReplyCell& cell, const Actor& target) {
+  const Actor& caller = *cell.caller;
+  if (&target == &caller) {
+    fail(cell, ExitReason("calling_self"));
     return true;
   }
-  const std::string chain = cycle_through(*caller_.task, target);
+  const std::string chain = cycle_through(*caller.task, target.pid());
   if (chain.empty()) return false;
-  const std::string self = caller_.pid().to_string();
-  fail(ExitReason("deadlock", self + " -> " + chain + " -> " + self));
+  const std::string self = caller.pid().to_string();
+  fail(cell, ExitReason("deadlock", self + " -> " + chain + " -> " + self));
   return true;
 }
 
-bool CallSite::aim_at(Pid target) {
-  target_ = target;
-  Hub& hub = *caller_.task->hub;
-  if (target.hub != hub.id() || target.node != 0) return true;
-  local_ = ActorHub::of(hub).pids.find(target.number);
-  if (!local_) return true;  // dead, or on its way: sending tells
-  const Task& task = *local_->task;
-  if (task.state != TaskState::parked || task.park->waits_for.kind != WaitsFor::Kind::actor)
-      [[likely]] {
-    if (&task != caller_.task) [[likely]]
-      return true;
+// One call of the current greenlet, from its entry to its answer.
+class CallSite {
+ public:
+  // As the start of every blocking call.
+  [[gnu::always_inline]] CallSite(Hub& hub, ReplyCell& cell, Wait wait)
+      : hub_(hub), cell_(cell), caller_(caller_of_call(hub)) {
+    const Task& task = *caller_.task;
+    deadline_ = wait.needs_clock() ? wait.to_deadline(hub.now()) : wait.to_deadline();
+    if (task.interrupts) [[unlikely]]
+      deadline_ = std::min(deadline_, inherited_deadline());
+    cell.caller = &caller_;
+    cell.serial = ++ActorHub::of(hub).last_call;
+    caller_.reply_cell = &cell;
   }
-  return !refuse(target);
-}
+  [[gnu::always_inline]] ~CallSite() { caller_.reply_cell = nullptr; }
+  CallSite(const CallSite&) = delete;
+  CallSite& operator=(const CallSite&) = delete;
 
-inline void CallSite::wait() {
-  Hub& hub = *caller_.task->hub;
+  std::int64_t deadline() const { return deadline_; }
+  ReplyHandle handle() const { return {hub_.id(), caller_.number, cell_.serial}; }
+  // Sends and parks until the cell is answered; a deadline that comes first answers it with
+  // `timeout`.
+  void send_and_wait(Pid target, MessagePointer request);
+  // Parks until the cell is answered by that actor.
+  void wait_for(Pid target);
+
+ private:
+  Hub& hub_;
+  ReplyCell& cell_;
+  Actor& caller_;
+  std::int64_t deadline_;
+};
+
+[[gnu::always_inline]] inline void CallSite::wait_for(Pid target) {
   while (cell_.state == ReplyState::waiting) {
-    cell_.epoch = caller_.task->epoch;
-    const ParkResult result = hub.park("call", deadline_, {WaitsFor::Kind::actor, target_.number});
+    const ParkResult result = hub_.park("call", deadline_, {WaitsFor::Kind::actor, target.number});
     // A reply that came in the same round beats the deadline.
-    if (cell_.state != ReplyState::waiting) return;
-    if (result == ParkResult::expired) return fail(Reason::timeout);
+    if (cell_.state != ReplyState::waiting) [[likely]]
+      return;
+    if (result == ParkResult::expired) return fail(cell_, Reason::timeout);
     if (result == ParkResult::interrupted) throw_pending();
   }
 }
 
-void CallSite::send_and_wait(MessagePointer request) {
-  const Placed placed = local_ ? place_message(*local_, std::move(request))
-                               : send_message(target_, std::move(request));
+bool waits_for_an_actor(const Task& task) {
+  return task.state == TaskState::parked && task.park->waits_for.kind == WaitsFor::Kind::actor;
+}
+
+[[gnu::always_inline]] inline void CallSite::send_and_wait(Pid target, MessagePointer request) {
+  auto& parts = static_cast<Request&>(*request);
+  parts.reply = handle();
+  parts.deadline = deadline_;
+  Actor* local = target.hub == hub_.id() && target.node == 0
+                     ? ActorHub::of(hub_).pids.find(target.number)
+                     : nullptr;  // elsewhere, dead, or on its way: sending tells
+  if (local && (local == &caller_ || waits_for_an_actor(*local->task))) [[unlikely]] {
+    if (refuse(cell_, *local)) {
+      parts.reply = {};
+      return;
+    }
+  }
+  const Placed placed =
+      local ? place_message(*local, std::move(request)) : send_message(target, std::move(request));
   // A request that found no room, or nobody, has failed its caller by now, for want of a better
   // reason with this one.
-  if (placed != Placed::yes) return fail(reason_of_placed(placed));
-  wait();
+  if (placed != Placed::yes) [[unlikely]]
+    return fail(cell_, reason_of_placed(placed));
+  wait_for(target);
 }
 
-void CallSite::wait_for(Pid target) {
-  target_ = target;
-  wait();
-}
-
-ExitReason reason_of_placed(Placed placed) {
-  return placed == Placed::full ? ExitReason("mailbox_full") : Reason::noproc;
-}
-
+// Waits until somebody has the name; nobody if the deadline came first.
 Pid wait_for_name(const std::string& name, std::int64_t deadline) {
   NameWaiters& waiters = name_waiters();
   Task& self = *Hub::current().current_task();
@@ -316,12 +306,86 @@ Pid wait_for_name(const std::string& name, std::int64_t deadline) {
   }
 }
 
+Pid resolve(NamedServer server, std::int64_t deadline) {
+  if (server.is_waiting && deadline != 0) return wait_for_name(server.name, deadline);
+  return whereis(server.name).value_or(Pid{});
+}
+
+[[gnu::noinline]] void call_from_foreign_thread(ReplyCell& cell, Pid target, MessagePointer request,
+                                                Wait wait) {
+  const std::int64_t deadline = wait.to_deadline();
+  auto foreign = std::make_shared<ForeignCell>();
+  auto& parts = static_cast<Request&>(*request);
+  parts.reply = ForeignCell::handle_for(foreign);
+  parts.deadline = deadline;
+  const Placed placed = send_message(target, std::move(request));
+  if (placed != Placed::yes) return fail(cell, reason_of_placed(placed));
+  if (!foreign->wait(deadline)) return fail(cell, Reason::timeout);
+  const std::lock_guard lock(foreign->mutex);
+  if (foreign->failure) return fail(cell, *foreign->failure);
+  ReplyPost* value = std::exchange(foreign->value, nullptr);
+  value->finish(*value, &cell);
+  cell.state = ReplyState::value;
+}
+
+}  // namespace
+
+void make_call(ReplyCell& cell, Pid to, MessagePointer request, Wait wait) {
+  Hub* hub = Hub::current_if_any();
+  if (!hub) [[unlikely]]
+    return call_from_foreign_thread(cell, to, std::move(request), wait);
+  CallSite site(*hub, cell, wait);
+  site.send_and_wait(to, std::move(request));
+}
+
+void make_call(ReplyCell& cell, NamedServer to, MessagePointer request, Wait wait) {
+  Hub* hub = Hub::current_if_any();
+  if (!hub) return call_from_foreign_thread(cell, resolve(to, 0), std::move(request), wait);
+  CallSite site(*hub, cell, wait);
+  site.send_and_wait(resolve(to, site.deadline()), std::move(request));
+}
+
+void send_cast(NamedServer to, MessagePointer request) noexcept {
+  send_message(resolve(to, 0), std::move(request));
+}
+
+void throw_call_error(const ReplyCell& cell) { throw CallError(*cell.failure); }
+
+// ---- start ----
+
+Pid start_server(ServerTask& task, const SpawnOptions* options, bool is_linked) {
+  // Ours until it is started: what is pending for the caller is thrown before that.
+  const auto drop = [](Task* unstarted) { drop_reference(*unstarted); };
+  std::unique_ptr<Task, decltype(drop)> unstarted(&task, drop);
+  ReplyCellOf<void> cell;
+  CallSite site(Hub::current(), cell, Wait::forever());
+  task.start->starter = site.handle();
+  static_cast<void>(unstarted.release());
+  Pid pid;
+  try {
+    pid = start_actor(task, {.options = options, .link = is_linked});
+  } catch (const BadName&) {
+    throw StartError(ExitReason("already_started", whereis(options->name).value_or(Pid{})));
+  }
+  try {
+    site.wait_for(pid);
+  } catch (const TimeoutError&) {
+    // Nobody would ever know it: it does not start.
+    if (is_linked) unlink(pid);
+    exit(pid, Reason::kill);
+    throw;
+  }
+  if (cell.state == ReplyState::failed) throw StartError(*cell.failure);
+  return pid;
+}
+
 }  // namespace detail
 
 bool request_cancelled() {
   const detail::Actor& actor = detail::current_actor();
   if (!actor.is_server) return false;
-  const detail::Request* request = static_cast<const detail::ServerTask&>(*actor.task).current;
+  const detail::Request* request =
+      detail::current_request(static_cast<const detail::ServerTask&>(*actor.task));
   if (!request || !request->reply) return false;
   Hub& hub = *actor.task->hub;
   return hub.now() >= request->deadline || !detail::is_reply_awaited(hub, request->reply);

@@ -81,7 +81,7 @@ struct ServerTask;
 // How the run loop reaches a server's type.
 struct ServerOps {
   const std::type_info* type;
-  void* (*state)(ServerTask&);  // where it is, or is to be
+  std::size_t state_offset;  // where it is, or is to be, from the start of the task
   void (*destroy_state)(void* state) noexcept;
   bool (*handle_other)(void* state,
                        Message&);  // a message that is no request; false: there is no handler
@@ -102,8 +102,10 @@ struct ServerTask : ActorTask {
     actor.is_server = true;
     actor.traps_exits = ops.trap_exits;
   }
+  void* server() { return reinterpret_cast<std::byte*>(this) + server_ops->state_offset; }
+
   const ServerOps* server_ops;
-  Request* current = nullptr;          // the request whose handler runs
+  Message* current = nullptr;          // what is being handled; owned
   std::unique_ptr<ServerStart> start;  // until the constructor is done
 };
 
@@ -161,18 +163,22 @@ bool handle_other(void* state, Message& message) {
   }
 }
 
+// Task, actor and state in one block: the state comes behind the task.
 template <class S>
 struct ServerTaskOf final : ServerTask {
   explicit ServerTaskOf(std::unique_ptr<ServerStart> how) : ServerTask(task_ops, ops_of_type) {
     start = std::move(how);
   }
 
+  static constexpr std::size_t state_offset =
+      (sizeof(ServerTask) + alignof(S) - 1) / alignof(S) * alignof(S);
+  static constexpr std::size_t block_size = state_offset + sizeof(S);
+
   static void destroy(Task& task) noexcept {
     auto* self = static_cast<ServerTaskOf*>(&task);
     self->~ServerTaskOf();
-    release_block(self, sizeof(ServerTaskOf));
+    release_block(self, block_size);
   }
-  static void* state(ServerTask& task) { return static_cast<ServerTaskOf&>(task).storage; }
   static void destroy_state(void* state) noexcept { static_cast<S*>(state)->~S(); }
   static void terminate(void* state, const ExitReason& reason) {
     if constexpr (HasTerminate<S>) static_cast<S*>(state)->terminate(reason);
@@ -181,13 +187,11 @@ struct ServerTaskOf final : ServerTask {
   static constexpr TaskOps task_ops{&run_server,     &destroy,    &abandoned_server,
                                     &describe_actor, &stop_actor, &typeid(S)};
   static constexpr ServerOps ops_of_type{&typeid(S),
-                                         &state,
+                                         state_offset,
                                          &destroy_state,
                                          &handle_other<S>,
                                          HasTerminate<S> ? &terminate : nullptr,
                                          TrapsExits<S>};
-
-  alignas(S) std::byte storage[sizeof(S)];
 };
 
 template <class S, class... A>
@@ -211,7 +215,8 @@ template <class S>
 ServerTask& make_server(std::unique_ptr<ServerStart> start) {
   static_assert(alignof(S) <= 16,
                 "a server's state is aligned to 16 bytes at most: put a std::unique_ptr into it");
-  void* block = allocate_block(sizeof(ServerTaskOf<S>));
+  static_assert(sizeof(ServerTaskOf<S>) == sizeof(ServerTask));
+  void* block = allocate_block(ServerTaskOf<S>::block_size);
   return *new (block) ServerTaskOf<S>(std::move(start));
 }
 
@@ -226,19 +231,6 @@ std::unique_ptr<ServerStart> make_server_start(A... a) {
 // **Blocks.** until the constructor is done; throws StartError.
 Pid start_server(ServerTask& task, const SpawnOptions* options, bool is_linked);
 
-// Waits until somebody has the name; nobody if the deadline came first.
-Pid wait_for_name(const std::string& name, std::int64_t deadline);
-
-template <class S>
-Pid resolve(const ServerRef<S>& ref, std::int64_t) {
-  return ref.pid();
-}
-template <class S>
-Pid resolve(const ServerName<S>& name, std::int64_t deadline) {
-  if (name.is_waiting() && deadline != 0) return wait_for_name(name.name(), deadline);
-  return whereis(name.name()).value_or(Pid{});
-}
-
 template <class To>
 struct ServerOfAddress;
 template <class S>
@@ -252,41 +244,29 @@ struct ServerOfAddress<ServerName<S>> {
 template <class To>
 using ServerOf = typename ServerOfAddress<To>::type;
 
-ExitReason reason_of_placed(Placed placed);
-
-// One call of the current greenlet, from its entry to its answer.
-class CallSite {
- public:
-  // **Blocks.** as the start of every blocking call does.
-  CallSite(ReplyCell& cell, Wait wait);
-  ~CallSite() { caller_.reply_cell = nullptr; }
-  CallSite(const CallSite&) = delete;
-  CallSite& operator=(const CallSite&) = delete;
-
-  std::int64_t deadline() const { return deadline_; }
-  ReplyHandle handle() const { return {caller_.task->hub->id(), caller_.number, cell_.serial}; }
-  // False if the call cannot be made; the cell says why.
-  bool aim_at(Pid target);
-  // Sends and parks until the cell is answered; a deadline that comes first answers it with
-  // `timeout`.
-  void send_and_wait(MessagePointer request);
-  // Parks until the cell is answered by that actor.
-  void wait_for(Pid target);
-
- private:
-  [[gnu::always_inline]] void wait();
-  [[gnu::noinline]] bool refuse(Pid target);
-  [[gnu::noinline]] void fail(const ExitReason& reason);
-
-  ReplyCell& cell_;
-  Actor& caller_;
-  std::int64_t deadline_;
-  Pid target_;
-  Actor* local_ = nullptr;  // the target, if it lives on this hub
+// What a call or a cast is sent to, without the server's type: a pid, or who has a name.
+struct NamedServer {
+  const std::string& name;
+  bool is_waiting;
 };
+template <class S>
+Pid address_of(const ServerRef<S>& ref) {
+  return ref.pid();
+}
+template <class S>
+NamedServer address_of(const ServerName<S>& name) {
+  return {name.name(), name.is_waiting()};
+}
 
-template <class S, class M>
-Outcome<ReplyOf<S, M>> call_from_foreign_thread(Pid target, M message, Wait wait);
+// **Blocks.** Sends the request and waits until the cell is answered: by a reply, or with why there
+// is none. On a thread without a hub, too.
+void make_call(ReplyCell& cell, Pid to, MessagePointer request, Wait wait);
+void make_call(ReplyCell& cell, NamedServer to, MessagePointer request, Wait wait);
+inline void send_cast(Pid to, MessagePointer request) noexcept {
+  send_message(to, std::move(request));
+}
+void send_cast(NamedServer to, MessagePointer request) noexcept;
+[[noreturn]] void throw_call_error(const ReplyCell& cell);
 
 }  // namespace detail
 
@@ -323,74 +303,41 @@ ServerRef<S> start_link(SpawnOptions options, A... a) {
 template <class To, class M>
 auto try_call(const To& to, M message, Wait wait = std::chrono::seconds(5))
     -> Outcome<detail::ReplyOf<detail::ServerOf<To>, detail::Stored<M>>> {
-  using S = detail::ServerOf<To>;
   using Value = detail::Stored<M>;
-  using R = detail::ReplyOf<S, Value>;
-  if (!Hub::current_if_any()) [[unlikely]] {
-    return detail::call_from_foreign_thread<S, Value>(detail::resolve(to, 0),
-                                                      Value(std::move(message)), wait);
-  }
-  detail::ReplyCellOf<R> cell;
-  detail::CallSite site(cell, wait);
-  if (site.aim_at(detail::resolve(to, site.deadline()))) {
-    site.send_and_wait(
-        detail::make_request<S, Value>(Value(std::move(message)), site.handle(), site.deadline()));
-  }
+  using S = detail::ServerOf<To>;
+  detail::ReplyCellOf<detail::ReplyOf<S, Value>> cell;
+  detail::make_call(cell, detail::address_of(to),
+                    detail::make_request<S, Value>(Value(std::move(message))), wait);
   if (cell.state != detail::ReplyState::value) [[unlikely]]
-    return std::move(*cell.failure);
-  if constexpr (std::is_void_v<R>) {
-    return {};
-  } else {
-    return std::move(*cell.value);
-  }
+    return *cell.failure;
+  return std::move(*cell.value);
 }
 
 // The same; throws CallError instead of returning a reason.
 template <class To, class M>
 auto call(const To& to, M message, Wait wait = std::chrono::seconds(5))
     -> detail::ReplyOf<detail::ServerOf<To>, detail::Stored<M>> {
-  auto outcome = try_call(to, std::move(message), wait);
-  if (!outcome) throw CallError(outcome.reason());
-  if constexpr (!std::is_void_v<detail::ReplyOf<detail::ServerOf<To>, detail::Stored<M>>>)
-    return *std::move(outcome);
+  using Value = detail::Stored<M>;
+  using S = detail::ServerOf<To>;
+  using R = detail::ReplyOf<S, Value>;
+  detail::ReplyCellOf<R> cell;
+  detail::make_call(cell, detail::address_of(to),
+                    detail::make_request<S, Value>(Value(std::move(message))), wait);
+  if (cell.state != detail::ReplyState::value) [[unlikely]]
+    detail::throw_call_error(cell);
+  if constexpr (!std::is_void_v<R>) return std::move(*cell.value);
 }
 
 // A request without a reply. Never fails, never parks; to nobody it is dropped. Any thread. As
 // gen_server:cast.
 template <class To, class M>
 void cast(const To& to, M message) {
-  using S = detail::ServerOf<To>;
   using Value = detail::Stored<M>;
-  detail::send_message(
-      detail::resolve(to, 0),
-      detail::make_request<S, Value>(Value(std::move(message)), {}, detail::no_deadline));
+  detail::send_cast(detail::address_of(to),
+                    detail::make_request<detail::ServerOf<To>, Value>(Value(std::move(message))));
 }
 
 // In a handler: whoever called has left, or its deadline has passed. False for a cast.
 bool request_cancelled();
 
 }  // namespace greenroom
-
-#include "greenroom/actors/foreign_cell.h"
-
-namespace greenroom::detail {
-
-template <class S, class M>
-Outcome<ReplyOf<S, M>> call_from_foreign_thread(Pid target, M message, Wait wait) {
-  using R = ReplyOf<S, M>;
-  const std::int64_t deadline = wait.to_deadline();
-  auto cell = std::make_shared<ForeignCell>();
-  const Placed placed = send_message(
-      target, make_request<S, M>(std::move(message), ForeignCell::handle_for(cell), deadline));
-  if (placed != Placed::yes) return reason_of_placed(placed);
-  if (!cell->wait(deadline)) return Reason::timeout;
-  const std::lock_guard lock(cell->mutex);
-  if (cell->failure) return *cell->failure;
-  if constexpr (std::is_void_v<R>) {
-    return {};
-  } else {
-    return std::move(static_cast<ForeignReplyOf<R>&>(*cell->value).value);
-  }
-}
-
-}  // namespace greenroom::detail

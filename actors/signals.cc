@@ -189,9 +189,8 @@ void send_signal(const Signal& signal) {
   answer_for_the_dead(signal);
 }
 
-namespace {
-
-[[gnu::noinline]] Placed place_in_full_mailbox(Actor& actor, MessagePointer message) noexcept {
+Placed place_in_full_mailbox(Actor& actor, Message& owned) noexcept {
+  MessagePointer message(&owned);
   ++actor.extras->dead_letters;
   switch (actor.extras->limit.overflow) {
     case Overflow::reject:
@@ -208,8 +207,11 @@ namespace {
   return Placed::yes;
 }
 
+namespace {
+
 // To nobody that this hub knows: leased to a spawn on its way, dead, or elsewhere.
-[[gnu::noinline]] Placed send_elsewhere(Hub* here, Pid to, MessagePointer message) noexcept {
+[[gnu::noinline]] Placed send_elsewhere(Hub* here, Pid to, Message& owned) noexcept {
+  MessagePointer message(&owned);
   if (!to || to.node != 0) return Placed::dead;
   MessageAccess::target(*message) = to.number;
   message->deliver = &deliver_message;
@@ -223,31 +225,17 @@ namespace {
   return Placed::yes;
 }
 
-bool is_full(const Actor& actor) noexcept {
-  return actor.extras && actor.extras->limit.messages > 0 &&
-         actor.mailbox.user_size() >= actor.extras->limit.messages;
-}
-
 }  // namespace
 
-Placed place_message(Actor& actor, MessagePointer message) noexcept {
-  if (is_full(actor)) [[unlikely]]
-    return place_in_full_mailbox(actor, std::move(message));
-  enqueue(actor, std::move(message));
-  return Placed::yes;
-}
-
-Placed send_message(Pid to, MessagePointer message) noexcept {
+Placed send_owned_message(Pid to, Message& message) noexcept {
   Hub* hub = Hub::current_if_any();
   if (hub && to.hub == hub->id() && to.node == 0) [[likely]] {
-    Actor* actor = ActorHub::of(*hub).pids.find(to.number);
-    if (actor && !is_full(*actor)) [[likely]] {
-      enqueue(*actor, std::move(message));
-      return Placed::yes;
-    }
-    if (actor) return place_in_full_mailbox(*actor, std::move(message));
+    const ActorHub* actors = ActorHub::of_if_any(*hub);
+    Actor* actor = actors ? actors->pids.find(to.number) : nullptr;
+    if (actor) [[likely]]
+      return place_message(*actor, MessagePointer(&message));
   }
-  return send_elsewhere(hub, to, std::move(message));
+  return send_elsewhere(hub, to, message);
 }
 
 void accept_exit(Actor& actor, const ExitReason& reason) {

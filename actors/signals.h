@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <utility>
 
 #include "greenroom/actors/actor.h"
 #include "greenroom/actors/exit_reason.h"
@@ -52,10 +53,24 @@ void send_signal(const Signal& signal);
 enum class Placed : std::uint8_t { yes, dead, full };
 
 // Sends a message. On this hub the answer is exact; to another it is `yes` once it is on its way.
-Placed send_message(Pid to, MessagePointer message) noexcept;
+Placed send_owned_message(Pid to, Message& message) noexcept;  // takes it over
+inline Placed send_message(Pid to, MessagePointer message) noexcept {
+  // By reference: a unique_ptr that is passed on lies in memory.
+  return send_owned_message(to, *message.release());
+}
 
 // A message for an actor of this hub: limits applied, the reader woken.
-Placed place_message(Actor& actor, MessagePointer message) noexcept;
+Placed place_in_full_mailbox(Actor& actor, Message& owned) noexcept;  // takes it over
+inline bool is_full(const Actor& actor) noexcept {
+  return actor.extras && actor.extras->limit.messages > 0 &&
+         actor.mailbox.user_size() >= actor.extras->limit.messages;
+}
+[[gnu::always_inline]] inline Placed place_message(Actor& actor, MessagePointer message) noexcept {
+  if (is_full(actor)) [[unlikely]]
+    return place_in_full_mailbox(actor, *message.release());
+  enqueue(actor, std::move(message));
+  return Placed::yes;
+}
 
 // Makes the actor exit: it unwinds at its next suspension point, which is now if it is parked.
 void accept_exit(Actor& actor, const ExitReason& reason);

@@ -26,21 +26,28 @@ class Mailbox {
   // Of these, how many count against a limit.
   std::size_t user_size() const { return size_ - signals_; }
 
-  // Appends; never refuses. True, once, if the owner is parked in a receive that has seen
-  // everything before: wake it.
-  bool push(detail::MessagePointer message) noexcept {
+  // Appends; never refuses.
+  void push(detail::MessagePointer message) noexcept {
     Message* node = message.release();
-    if (MessageAccess::kind(*node) == detail::MessageKind::signal) ++signals_;
+    if (MessageAccess::kind(*node) == detail::MessageKind::signal) [[unlikely]]
+      ++signals_;
     node->next = nullptr;
     *tail_ = node;
     tail_ = next_link(*node);
     ++size_;
-    const bool was_receiving = is_receiving_;
-    is_receiving_ = 0;
-    return was_receiving;
   }
 
-  detail::MessagePointer pop_front() noexcept { return head_ ? remove(&head_) : nullptr; }
+  // The oldest; null if there is none. Not while a receive is in progress.
+  detail::MessagePointer pop_front() noexcept {
+    Message* message = head_;
+    if (!message) return nullptr;
+    head_ = static_cast<Message*>(message->next);
+    if (!head_) tail_ = &head_;
+    if (MessageAccess::kind(*message) == detail::MessageKind::signal) [[unlikely]]
+      --signals_;
+    --size_;
+    return detail::MessagePointer(message);
+  }
 
   // Removes the oldest message for which f(Message&) is true; null if there is none.
   template <class F>
@@ -67,8 +74,6 @@ class Mailbox {
   Message* scanned() const noexcept { return *scan_; }
   void skip() noexcept { scan_ = next_link(**scan_); }
   detail::MessagePointer take_scanned() noexcept { return remove(scan_); }
-  void set_receiving(bool on) noexcept { is_receiving_ = on; }
-  bool is_receiving() const noexcept { return is_receiving_; }
 
  private:
   // Every node of a mailbox is a Message; the link is PostNode's.
@@ -90,8 +95,7 @@ class Mailbox {
   Message** tail_ = &head_;
   Message** scan_ = &head_;
   std::uint32_t size_ = 0;
-  std::uint32_t signals_ : 31 = 0;
-  std::uint32_t is_receiving_ : 1 = 0;
+  std::uint32_t signals_ = 0;
 };
 
 namespace detail {

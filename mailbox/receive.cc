@@ -26,11 +26,9 @@ MailboxExtension& enter_receive() {
   return extension;
 }
 
-bool park_in_receive(MailboxExtension& extension, std::int64_t deadline) {
-  extension.mailbox.set_receiving(true);
+bool park_in_receive(std::int64_t deadline) {
   const ParkResult result =
       Hub::current_if_any()->park("receive", deadline, {WaitsFor::Kind::mail, 0});
-  extension.mailbox.set_receiving(false);
   if (result == ParkResult::interrupted) throw_pending();
   return result != ParkResult::expired;
 }

@@ -178,7 +178,7 @@ decltype(auto) run_clause([[maybe_unused]] C& clause, [[maybe_unused]] MessagePo
 // Start of a receive: as enter_blocking_call, but a slice may go on for the mail that was there.
 MailboxExtension& enter_receive();
 // Parks in a receive. False: the deadline came.
-bool park_in_receive(MailboxExtension& extension, std::int64_t deadline);
+bool park_in_receive(std::int64_t deadline);
 
 template <class R, std::size_t I, class Clauses>
 R dispatch_mail(std::size_t index, Clauses& clauses, MessagePointer message) {
@@ -293,9 +293,9 @@ auto receive(Cs&&... cs) {
     }
     if constexpr (Traits::has_sources) {
       const detail::ArmedSources<Clauses> armed(clauses, *Hub::current().current_task());
-      is_over = !detail::park_in_receive(extension, deadline);
+      is_over = !detail::park_in_receive(deadline);
     } else {
-      is_over = !detail::park_in_receive(extension, deadline);
+      is_over = !detail::park_in_receive(deadline);
     }
   }
 }

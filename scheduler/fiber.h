@@ -125,7 +125,10 @@ struct Transfer {
 // Inlined into what parks: each level of calls between a switch and the user's code costs a return
 // on every resume.
 inline void Fiber::switch_to(Fiber& to, const ThreadState& thread) noexcept {
-  const ExceptionState saved_exceptions = *thread.exceptions;
+  // Word by word, as it is stored below: a load of both at once would have to wait until the stores
+  // of the last switch have reached the cache.
+  void* const caught = thread.exceptions->caught;
+  const unsigned int uncaught = thread.exceptions->uncaught;
   const int saved_error = *thread.error_number;
   Handover handover{this, &to};
 #if defined(GREENROOM_ASAN) || defined(GREENROOM_TSAN)
@@ -137,7 +140,8 @@ inline void Fiber::switch_to(Fiber& to, const ThreadState& thread) noexcept {
   end_switch();
 #endif
   *thread.error_number = saved_error;
-  *thread.exceptions = saved_exceptions;
+  thread.exceptions->caught = caught;
+  thread.exceptions->uncaught = uncaught;
 }
 
 }  // namespace greenroom::detail

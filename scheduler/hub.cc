@@ -23,6 +23,9 @@
 
 namespace greenroom {
 
+constinit thread_local Hub* detail::bound_hub = nullptr;
+
+using detail::bound_hub;
 using detail::Fiber;
 using detail::ParkResult;
 using detail::Task;
@@ -38,8 +41,6 @@ constexpr std::int64_t spin_after_mail = 50'000;
 constexpr std::int64_t trim_period = 1'000'000'000;
 constexpr int idle_runner_limit = 2048;
 constexpr std::int64_t thread_end_grace = 5'000'000'000;
-
-thread_local Hub* bound_hub = nullptr;
 
 // Hubs that are not asleep: more of them than processors, and spinning would take time from those
 // with work.
@@ -142,13 +143,7 @@ void Hold::release() noexcept {
 
 // ---- making, binding, ending ----
 
-[[gnu::noinline]] Hub* Hub::current_if_any() noexcept { return bound_hub; }
-
-[[gnu::noinline]] Hub& Hub::current() {
-  if (bound_hub) [[likely]]
-    return *bound_hub;
-  return HubBinding::make();
-}
+Hub& Hub::make_current() { return HubBinding::make(); }
 
 Hub::Hub()
     : port_(detail::Port::open(*this)),
@@ -156,6 +151,7 @@ Hub::Hub()
       timers_(housekept_at_),
       poller_(std::make_unique<detail::FutexPoller>(port_)),
       holds_(std::make_shared<Hold::Counter>()) {
+  id_ = port_.number();
   holds_->port = &port_;
   new_deadlines_.next_new = new_deadlines_.previous_new = &new_deadlines_;
   bind();
@@ -177,6 +173,7 @@ Hub::Hub(detail::Environment& environment)
       timers_(housekept_at_),
       poller_(std::make_unique<detail::FutexPoller>(port_)),
       holds_(std::make_shared<Hold::Counter>()) {
+  id_ = port_.number();
   holds_->port = &port_;
   new_deadlines_.next_new = new_deadlines_.previous_new = &new_deadlines_;
   awake_hubs.fetch_add(1);
@@ -270,13 +267,18 @@ Hold Hub::hold() { return Hold(holds_); }
 
 // ---- tasks ----
 
+std::size_t detail::ReadyQueue::size() const {
+  std::size_t count = 0;
+  for (const Task* task = head_; task; task = task->next_ready) ++count;
+  return count;
+}
+
 Task* detail::ReadyQueue::pop(std::size_t n) {
   Task** link = &head_;
   while (n-- > 0) link = &(*link)->next_ready;
   Task* task = *link;
   *link = task->next_ready;
   if (!*link) tail_ = link;
-  --size_;
   return task;
 }
 
@@ -304,18 +306,6 @@ void Hub::unlist(Task& task) noexcept {
 void Hub::start(Task& task) {
   assert(task.state == TaskState::unscheduled);
   task.state = TaskState::fresh;
-  ready_.push_back(task);
-}
-
-void Hub::activate(Task& task) {
-  assert(task.state == TaskState::idle && bound_hub == this);
-  task.state = TaskState::fresh;
-  ready_.push_back(task);
-}
-
-void Hub::make_ready(Task& task) {
-  assert(task.state == TaskState::parked && bound_hub == this);
-  task.state = TaskState::ready;
   ready_.push_back(task);
 }
 
@@ -373,7 +363,7 @@ bool Hub::extend_slice(std::size_t mail) noexcept {
 }
 
 inline Task* Hub::pick() noexcept {
-  if (environment_ || --until_housekeeping_ < 0) return nullptr;
+  if (--until_housekeeping_ < 0) return nullptr;  // always, in a simulation
   return ready_.pop_front();
 }
 
@@ -416,7 +406,7 @@ inline void Hub::resume(Task& task) noexcept {
 }
 
 // On a fiber of its own, with the stack size that it asked for.
-void Hub::run_dedicated(Task& task) {
+void Hub::switch_to_dedicated(Task& task) {
   Fiber& own = make_runner(task.stack_size);
   own.is_dedicated = true;
   Fiber& self = *fiber_;
@@ -439,8 +429,6 @@ void Hub::leave_dedicated() {
 }
 
 inline void Hub::run_fresh(Task& task) {
-  if (task.stack_size != 0 && !fiber_->is_dedicated) [[unlikely]]
-    return run_dedicated(task);
   task.fiber = fiber_;
   start_slice(task);
   task.ops->run(task);
@@ -457,16 +445,24 @@ void Hub::runner_entry(void* hub) { static_cast<Hub*>(hub)->run_loop(); }
 
 void Hub::run_loop() {
   for (;;) {
-    Task* task = std::exchange(handoff_, nullptr);
-    if (!task) task = environment_ ? next_simulated() : pick();
+    Task* task = handoff_;
+    if (task) {
+      handoff_ = nullptr;
+    } else {
+      task = pick();
+      if (!task && environment_) task = next_simulated();
+    }
     if (!task) {
       housekeeping();
     } else if (task->fiber) {
       resume(*task);
+    } else if (task->stack_size == 0) [[likely]] {
+      run_fresh(*task);
+    } else if (!fiber_->is_dedicated) {
+      switch_to_dedicated(*task);
     } else {
       run_fresh(*task);
-      if (fiber_->is_dedicated) [[unlikely]]
-        leave_dedicated();
+      leave_dedicated();
     }
   }
 }
@@ -607,14 +603,6 @@ ParkResult Hub::yield() noexcept {
   return self.result;
 }
 
-bool Hub::wake(Task& task, std::uint64_t epoch, ParkResult result) noexcept {
-  if (task.epoch != epoch) return false;
-  ++task.epoch;
-  task.result = result;
-  make_ready(task);
-  return true;
-}
-
 // ---- hub work ----
 
 void Hub::arm_new_deadlines() noexcept {
@@ -726,8 +714,9 @@ void Hub::switch_to_driver() noexcept {
 
 // At the base of a runner: back to the driver, until it wants one more task run.
 Task* Hub::next_simulated() noexcept {
-  while (until_housekeeping_ <= 0) switch_to_driver();
-  --until_housekeeping_;
+  until_housekeeping_ = 0;
+  while (simulated_slices_ == 0) switch_to_driver();
+  --simulated_slices_;
   return ready_.pop(environment_->choose(ready_.size()));
 }
 
@@ -752,7 +741,7 @@ bool Hub::run_slice() {
   timers_.fire_due(housekept_at_);
   const bool ran = !ready_.empty();
   if (ran) {
-    until_housekeeping_ = 1;
+    simulated_slices_ = 1;
     Fiber& runner = take_runner();
     fiber_ = &runner;
     thread_fiber_.switch_to(runner, thread_);

@@ -15,6 +15,7 @@
 #pragma once
 
 #include <atomic>
+#include <cassert>
 #include <cstdint>
 #include <functional>
 #include <memory>
@@ -38,6 +39,10 @@ namespace detail {
 class HubGroup;
 struct StallSnapshot;
 
+// The hub that is bound to the calling thread. For Hub::current(); what else there is per thread
+// hangs on the hub.
+extern constinit thread_local Hub* bound_hub;
+
 // What a higher layer keeps per hub.
 struct HubExtension {
   virtual ~HubExtension() = default;
@@ -48,19 +53,18 @@ enum class Layer : std::uint8_t { io, actors };
 class ReadyQueue {
  public:
   bool empty() const { return head_ == nullptr; }
-  std::size_t size() const { return size_; }
+  // Counts them; for simulations.
+  std::size_t size() const;
   void push_back(Task& task) {
     task.next_ready = nullptr;
     *tail_ = &task;
     tail_ = &task.next_ready;
-    ++size_;
   }
   Task* pop_front() {
     Task* task = head_;
     if (!task) return nullptr;
     head_ = task->next_ready;
     if (!head_) tail_ = &head_;
-    --size_;
     return task;
   }
   // The n-th from the front; for simulations.
@@ -71,7 +75,6 @@ class ReadyQueue {
  private:
   Task* head_ = nullptr;
   Task** tail_ = &head_;
-  std::size_t size_ = 0;
 };
 
 // The deadline of a park, in its frame. It reaches the timer wheel at the next housekeeping only:
@@ -138,9 +141,12 @@ class Hub {
   static constexpr int largest_slice = 16384;
 
   // The calling thread's hub; made, with the thread's stack as root greenlet, if there is none.
-  static Hub& current();
+  static Hub& current() {
+    Hub* hub = detail::bound_hub;
+    return hub ? *hub : make_current();
+  }
   // The hub bound to the calling thread, or null.
-  static Hub* current_if_any() noexcept;
+  static Hub* current_if_any() noexcept { return detail::bound_hub; }
 
   // A hub without a thread, driven by run_slice() under an environment.
   explicit Hub(detail::Environment& environment);
@@ -149,7 +155,7 @@ class Hub {
   Hub& operator=(const Hub&) = delete;
 
   // The number of its port; used again once the hub has ended.
-  std::uint32_t id() const { return port_.number(); }
+  std::uint32_t id() const { return id_; }
 
   // Any thread: runs f on this hub, as hub work: it must neither block nor throw. False if the hub
   // has ended. To reach a hub that waits for nothing else, take a hold() first.
@@ -186,15 +192,27 @@ class Hub {
   // Nothing can wake anything any more: throws LoopExit into the root.
   void conclude_loop_exit();
 
-  std::int64_t now() noexcept { return environment_ ? environment_->now() : clock_.now(); }
+  std::int64_t now() noexcept {
+    if (environment_) [[unlikely]]
+      return environment_->now();
+    return clock_.now();
+  }
   std::int64_t coarse_now() const { return housekept_at_; }
 
   // Takes a made task in; start() puts it at the end of the ready queue.
   void adopt(detail::Task& task);
   void start(detail::Task& task);
   // A stackless task that went idle has work again.
-  void activate(detail::Task& task);
-  void make_ready(detail::Task& task);
+  void activate(detail::Task& task) {
+    assert(task.state == detail::TaskState::idle && current_if_any() == this);
+    task.state = detail::TaskState::fresh;
+    ready_.push_back(task);
+  }
+  void make_ready(detail::Task& task) {
+    assert(task.state == detail::TaskState::parked && current_if_any() == this);
+    task.state = detail::TaskState::ready;
+    ready_.push_back(task);
+  }
   // A task that never ran, or is idle, is over: off the hub's list, reference dropped.
   void retire(detail::Task& task);
 
@@ -205,7 +223,13 @@ class Hub {
                                                      const char* reason, std::int64_t deadline,
                                                      detail::WaitsFor waits_for) noexcept;
   detail::ParkResult yield() noexcept;
-  bool wake(detail::Task& task, std::uint64_t epoch, detail::ParkResult result) noexcept;
+  bool wake(detail::Task& task, std::uint64_t epoch, detail::ParkResult result) noexcept {
+    if (task.epoch != epoch) return false;
+    ++task.epoch;
+    task.result = result;
+    make_ready(task);
+    return true;
+  }
 
   // One unit of the running slice's budget; false: it is spent, yield before the attempt.
   bool charge() noexcept { return --budget_ > 0; }
@@ -257,12 +281,13 @@ class Hub {
   friend struct HubBinding;
   Hub();
 
+  [[gnu::noinline]] static Hub& make_current();
   static void runner_entry(void* hub);
   [[noreturn]] void run_loop();
   [[gnu::always_inline]] detail::Task* pick() noexcept;
   detail::Task* next_simulated() noexcept;
   [[gnu::always_inline]] void run_fresh(detail::Task& task);
-  [[gnu::noinline]] void run_dedicated(detail::Task& task);
+  [[gnu::noinline]] void switch_to_dedicated(detail::Task& task);
   [[gnu::noinline]] void leave_dedicated();
   [[gnu::always_inline]] void resume(detail::Task& task) noexcept;
   [[gnu::always_inline]] void switch_out(detail::Task& self) noexcept;
@@ -292,10 +317,11 @@ class Hub {
   detail::Fiber* fiber_ = nullptr;   // the one that runs
   detail::Task* handoff_ = nullptr;  // for the runner that is switched to: run this first
   detail::ThreadState thread_;
+  std::uint32_t id_ = 0;  // the port's number, where it is not on a line that other hubs write
   int budget_ = 0;
   int slice_budget_ = default_budget;
   int slice_extension_ = 0;
-  int until_housekeeping_ = 0;
+  int until_housekeeping_ = 0;  // slices; never positive in a simulation
   detail::Environment* environment_ = nullptr;
   detail::Fiber* idle_runners_ = nullptr;  // last-in first-out: warm
   int idle_runner_count_ = 0;
@@ -308,6 +334,7 @@ class Hub {
   std::int64_t polled_at_ = 0;
   std::int64_t mail_from_outside_at_ = 0;
   std::int64_t trimmed_at_ = 0;
+  int simulated_slices_ = 0;                 // how many the driver wants run
   detail::PostNode* undelivered_ = nullptr;  // taken from the inbox, held back by a simulation
   detail::TimerWheel timers_;
   detail::DeadlineTimer new_deadlines_;  // head of a ring
@@ -329,6 +356,15 @@ class Hub {
 };
 
 namespace detail {
+
+// Start of every call documented "Blocks.", where the hub is at hand; see park.h.
+Task& enter_blocking_call_slowly(Hub& hub);
+inline Task& enter_blocking_call(Hub& hub) {
+  Task* self = hub.current_task();
+  if (!self || (self->attention & attention::throws) != 0 || !hub.charge()) [[unlikely]]
+    return enter_blocking_call_slowly(hub);
+  return *self;
+}
 
 // The hubs of one run(): they conclude together that nothing can wake any of them. Any thread.
 class HubGroup {

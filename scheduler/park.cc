@@ -14,8 +14,9 @@ std::int64_t now_nanoseconds() noexcept {
 
 ParkResult yield_now() noexcept { return Hub::current_if_any()->yield(); }
 
-Task& enter_blocking_call() {
-  Hub& hub = Hub::current();
+Task& enter_blocking_call() { return enter_blocking_call(Hub::current()); }
+
+Task& enter_blocking_call_slowly(Hub& hub) {
   Task* self = hub.current_task();
   if (!self) {
     throw std::logic_error(
@@ -24,7 +25,7 @@ Task& enter_blocking_call() {
         "and block there");
   }
   throw_pending(*self);
-  if (!hub.charge()) [[unlikely]] {
+  if (!hub.charge()) {
     hub.yield();
     throw_pending(*self);
   }

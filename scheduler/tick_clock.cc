@@ -1,15 +1,12 @@
 #include "greenroom/scheduler/tick_clock.h"
 
 #include <cpuid.h>
-#include <x86intrin.h>
 
 #include <ctime>
 
 namespace greenroom::detail {
 
 namespace {
-
-__extension__ using Wide = unsigned __int128;
 
 // Beyond this distance from the base the counter is not trusted: the thread may have been stopped
 // for long.
@@ -37,17 +34,19 @@ std::int64_t kernel_now() noexcept {
 
 TickClock::TickClock() {
   reference_ = last_ = base_ = kernel_now();
-  reference_ticks_ = base_ticks_ = __rdtsc();
+  reference_ticks_ = base_ticks_ = __builtin_ia32_rdtsc();
 }
 
 std::int64_t TickClock::synchronize() noexcept {
   base_ = kernel_now();
-  base_ticks_ = __rdtsc();
+  base_ticks_ = __builtin_ia32_rdtsc();
   const std::int64_t span = base_ - reference_;
   if (invariant_counter && span >= shortest_measurement) {
     const std::uint64_t ticks = base_ticks_ - reference_ticks_;
-    if (ticks > 0) {
+    if (ticks > 0 && ticks >> 32 < static_cast<std::uint64_t>(span)) {
       scale_ = static_cast<std::uint64_t>((static_cast<Wide>(span) << 32) / ticks);
+      trusted_ticks_ =
+          static_cast<std::uint64_t>((static_cast<Wide>(longest_extrapolation) << 32) / scale_);
     }
     if (span > std::int64_t{1'000'000'000} *
                    100) {  // keep the reference near: the scale follows the kernel's slewing
@@ -56,16 +55,6 @@ std::int64_t TickClock::synchronize() noexcept {
     }
   }
   if (base_ > last_) last_ = base_;
-  return last_;
-}
-
-std::int64_t TickClock::now() noexcept {
-  if (scale_ == 0) return synchronize();
-  const std::uint64_t ticks = __rdtsc() - base_ticks_;
-  const auto elapsed = static_cast<std::int64_t>((static_cast<Wide>(ticks) * scale_) >> 32);
-  if (elapsed > longest_extrapolation || elapsed < 0) return synchronize();
-  const std::int64_t now = base_ + elapsed;
-  if (now > last_) last_ = now;
   return last_;
 }
 

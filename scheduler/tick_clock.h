@@ -16,14 +16,25 @@ class TickClock {
   // Asks the kernel; call it at least every few milliseconds while now() is in use, and after every
   // sleep.
   std::int64_t synchronize() noexcept;
-  std::int64_t now() noexcept;
+  std::int64_t now() noexcept {
+    const std::uint64_t ticks = __builtin_ia32_rdtsc() - base_ticks_;
+    if (ticks >= trusted_ticks_) [[unlikely]]
+      return synchronize();
+    const std::int64_t now =
+        base_ + static_cast<std::int64_t>((static_cast<Wide>(ticks) * scale_) >> 32);
+    if (now > last_) last_ = now;
+    return last_;
+  }
 
  private:
+  __extension__ using Wide = unsigned __int128;
+
   std::int64_t base_ = 0;  // kernel time at base_ticks_
   std::uint64_t base_ticks_ = 0;
-  std::int64_t last_ = 0;       // the latest answer
-  std::uint64_t scale_ = 0;     // nanoseconds per tick, 32 fractional bits; 0 = not known yet
-  std::int64_t reference_ = 0;  // kernel time and ticks of the first synchronize, for scale_
+  std::int64_t last_ = 0;            // the latest answer
+  std::uint64_t scale_ = 0;          // nanoseconds per tick, 32 fractional bits; 0 = not known yet
+  std::uint64_t trusted_ticks_ = 0;  // so far from the base the counter is believed
+  std::int64_t reference_ = 0;       // kernel time and ticks of the first synchronize, for scale_
   std::uint64_t reference_ticks_ = 0;
 };
 

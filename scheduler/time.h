@@ -35,6 +35,9 @@ class Wait {
   bool is_poll() const { return kind_ == Kind::duration && nanoseconds_ <= 0; }
   // The deadline in clock nanoseconds, counted from now for a duration; the largest value for ever.
   std::int64_t to_deadline() const;
+  // The same where the clock's time is at hand; only a wait that needs it looks at it.
+  bool needs_clock() const { return kind_ == Kind::duration; }
+  std::int64_t to_deadline(std::int64_t now) const;
 
  private:
   enum class Kind : std::uint8_t { forever, duration, deadline };
@@ -77,17 +80,13 @@ inline clock::time_point clock::now() noexcept {
   return time_point(duration(detail::now_nanoseconds()));
 }
 
+inline std::int64_t Wait::to_deadline(std::int64_t now) const {
+  if (kind_ == Kind::forever || nanoseconds_ == detail::no_deadline) return detail::no_deadline;
+  return kind_ == Kind::deadline ? nanoseconds_ : detail::add_saturated(now, nanoseconds_);
+}
+
 inline std::int64_t Wait::to_deadline() const {
-  switch (kind_) {
-    case Kind::forever:
-      return detail::no_deadline;
-    case Kind::deadline:
-      return nanoseconds_;
-    case Kind::duration:
-      break;
-  }
-  if (nanoseconds_ == detail::no_deadline) return detail::no_deadline;
-  return detail::add_saturated(detail::now_nanoseconds(), nanoseconds_);
+  return to_deadline(needs_clock() ? detail::now_nanoseconds() : 0);
 }
 
 }  // namespace greenroom

@@ -90,14 +90,6 @@ TEST(Mailbox, ScanSurvivesTheRemovalOfAnyMessage) {
   }
 }
 
-TEST(Mailbox, AsksOnceToWakeItsReceiver) {
-  Mailbox mailbox;
-  EXPECT_FALSE(mailbox.push(make_message(1)));
-  mailbox.set_receiving(true);
-  EXPECT_TRUE(mailbox.push(make_message(2)));
-  EXPECT_FALSE(mailbox.push(make_message(3)));
-}
-
 TEST(Mailbox, DoesNotCountSignalsAgainstALimit) {
   Mailbox mailbox;
   push(mailbox, 1);

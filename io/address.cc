@@ -62,14 +62,6 @@ Address Address::copy(const sockaddr* address, socklen_t size) {
   return result;
 }
 
-Address Address::local_of(int fd) {
-  sockaddr_storage storage{};
-  socklen_t size = sizeof storage;
-  auto* any = reinterpret_cast<sockaddr*>(&storage);
-  if (::getsockname(fd, any, &size) != 0) return {};
-  return copy(any, size);
-}
-
 socklen_t Address::size() const {
   return family() == AF_INET6 ? sizeof address_.v6 : sizeof address_.v4;
 }

@@ -19,7 +19,6 @@ class Address {
   static std::optional<Address> parse(const std::string& host, std::uint16_t port);
   // An address of another family becomes one of none.
   static Address copy(const sockaddr* address, socklen_t size);
-  static Address local_of(int fd);
 
   int family() const { return address_.any.sa_family; }
   const sockaddr* data() const { return &address_.any; }

@@ -1,13 +1,10 @@
 #include "greenroom/io/connect.h"
 
-#include <netinet/in.h>
-#include <netinet/tcp.h>
-#include <sys/socket.h>
-
 #include <cerrno>
 
 #include "greenroom/io/resolve.h"
 #include "greenroom/io/socket.h"
+#include "greenroom/io/socket_calls.h"
 #include "greenroom/io/task_waiter.h"
 
 namespace greenroom::tcp {
@@ -15,44 +12,28 @@ namespace greenroom::tcp {
 namespace {
 
 using detail::Address;
+namespace sockets = detail::sockets;
 
 constexpr const char* connect_operation = "tcp.connect";
-
-// The result of the connect under way.
-int pending_error(int fd) {
-  int error = 0;
-  socklen_t size = sizeof error;
-  if (::getsockopt(fd, SOL_SOCKET, SO_ERROR, &error, &size) != 0) return errno;
-  return error;
-}
-
-bool is_connected(int fd) {
-  sockaddr_storage peer{};
-  socklen_t size = sizeof peer;
-  return ::getpeername(fd, reinterpret_cast<sockaddr*>(&peer), &size) == 0;
-}
 
 Stream connect_to(const Address& address, std::int64_t deadline, detail::Task& self) {
   detail::SocketFd made = detail::SocketFd::open(address, connect_operation);
   const int fd = made.fd();
   Stream stream = detail::StreamAccess::make(fd, address);
   made.release();
-  const int on = 1;
-  if (::setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on) != 0)
-    detail::throw_io_error(errno, connect_operation, address);
-  if (::connect(fd, address.data(), address.size()) != 0) {
+  if (sockets::connect(fd, address) != 0) {
     if (errno != EINPROGRESS) detail::throw_io_error(errno, connect_operation, address);
     detail::TaskWaiter waiter(detail::StreamAccess::socket(stream, connect_operation),
                               detail::Direction::write, self, deadline);
-    for (bool is_in_time = true; !is_connected(fd);) {
+    for (bool is_in_time = true; !sockets::is_connected(fd);) {
       if (!is_in_time) detail::throw_io_error(ETIMEDOUT, connect_operation, address);
       is_in_time = waiter.wait(connect_operation);
-      if (const int error = pending_error(fd))
+      if (const int error = sockets::take_error(fd))
         detail::throw_io_error(error, connect_operation, address);
     }
   }
   // To a port nobody listens on, on this machine, the kernel may have connected it with itself.
-  if (Address::local_of(fd) == address)
+  if (sockets::local(fd) == address)
     detail::throw_io_error(ECONNREFUSED, connect_operation, address);
   return stream;
 }

@@ -1,13 +1,13 @@
 #include "greenroom/io/descriptor.h"
 
-#include <unistd.h>
-
 #include <cassert>
 #include <cerrno>
+#include <stdexcept>
 #include <utility>
 
 #include "greenroom/io/descriptor_move.h"
 #include "greenroom/io/io_error.h"
+#include "greenroom/io/socket_calls.h"
 #include "greenroom/scheduler/dump.h"
 #include "greenroom/scheduler/hub.h"
 
@@ -109,9 +109,14 @@ void Descriptor::settle(std::int64_t deadline) {
     leave_home(here, deadline);
     if (is_at(&here)) return;  // another greenlet of this hub waited, too, and was first
   }
+  FdPoller& poller = poller_of(here);
+  if (poller.is_simulated() != is_simulated(fd())) {
+    throw std::logic_error("greenroom: a socket is either a simulation's or the kernel's; make " +
+                           to_string(address_) + " where it is used");
+  }
   armed_ = interest::none;
   exhausted_ = interest::none;
-  home_ = poller_of(here).home();
+  home_ = poller.home();
 }
 
 void Descriptor::leave_home(Hub& here, std::int64_t deadline) {
@@ -186,7 +191,7 @@ void Descriptor::end_here() noexcept {
     if (armed_ != interest::none) disarm(armed_);
   }
   armed_ = interest::none;
-  ::close(fd());
+  sockets::close(fd());
 }
 
 }  // namespace greenroom::detail

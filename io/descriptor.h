@@ -14,7 +14,7 @@
 #include <memory>
 
 #include "greenroom/io/address.h"
-#include "greenroom/io/libev_poller.h"
+#include "greenroom/io/fd_poller.h"
 #include "greenroom/scheduler/park.h"
 #include "greenroom/scheduler/port.h"
 #include "greenroom/scheduler/time.h"
@@ -53,7 +53,7 @@ class Descriptor : public PolledFd, private PostNode {
 
   const Address& address() const { return address_; }
   // Of its home; it must have one.
-  LibevPoller& poller() const { return *home_->poller; }
+  FdPoller& poller() const { return *home_->poller; }
 
   // Start of every operation: throws ConcurrentUse if somebody waits in that direction. **Blocks.**
   // as settle(), if it has another home.

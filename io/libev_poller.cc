@@ -4,10 +4,9 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 
-#include <cassert>
+#include <atomic>
 #include <cerrno>
 #include <new>
-#include <stdexcept>
 #include <system_error>
 
 namespace greenroom::detail {
@@ -23,9 +22,10 @@ static_assert(interest::read == EV_READ && interest::write == EV_WRITE);
 // A hub's wake descriptor belongs to its port and is never closed, as the port is never freed: a
 // thread that is about to write to it, for a hub that ends this very moment, must not hit a
 // descriptor of somebody else.
+std::atomic<int> wake_descriptors[Port::limit];  // 0: none yet
+
 int wake_descriptor_of(const Port& port) {
-  static std::atomic<int> descriptors[Port::limit];  // 0: none yet
-  std::atomic<int>& slot = descriptors[port.number()];
+  std::atomic<int>& slot = wake_descriptors[port.number()];
   int fd = slot.load(std::memory_order_relaxed);
   if (fd == 0) {
     fd = ::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
@@ -37,6 +37,13 @@ int wake_descriptor_of(const Port& port) {
 }
 
 }  // namespace
+
+bool is_wake_descriptor(int fd) noexcept {
+  for (std::uint32_t port = 0; port < Port::limit && Port::at(port); ++port) {
+    if (wake_descriptors[port].load(std::memory_order_relaxed) == fd) return true;
+  }
+  return false;
+}
 
 // ---- descriptors ----
 
@@ -81,10 +88,9 @@ struct LibevPoller::Watchers {
 };
 
 LibevPoller::LibevPoller(Hub& hub)
-    : hub_(hub),
+    : FdPoller(hub),
       loop_(ev_loop_new(EVFLAG_AUTO | EVFLAG_NOENV)),
-      watchers_(std::make_unique<Watchers>()),
-      home_(std::make_shared<PollerHome>()) {
+      watchers_(std::make_unique<Watchers>()) {
   if (!loop_)
     throw std::system_error(errno, std::system_category(), "greenroom: no event loop can be made");
   try {
@@ -109,16 +115,11 @@ LibevPoller::LibevPoller(Hub& hub)
       &watchers_->never, [](struct ev_loop*, ev_periodic*, int) {}, 1e15, 0.0, nullptr);
   ev_periodic_start(loop_, &watchers_->never);
 
-  home_->hub = &hub;
-  home_->poller = this;
-  home_->port = &hub.port();
   hub.port().set_wake_descriptor(wake_descriptor_);
 }
 
 LibevPoller::~LibevPoller() {
-  hub_.port().set_wake_descriptor(-1);
-  home_->poller = nullptr;
-  home_->hub = nullptr;
+  hub().port().set_wake_descriptor(-1);
   ev_loop_destroy(loop_);
 }
 
@@ -129,7 +130,7 @@ void LibevPoller::drain_wake_descriptor() noexcept {
 
 void LibevPoller::poll(std::int64_t nanoseconds) {
   if (nanoseconds == 0) {
-    if (told_ > 0 && ++polls_skipped_ <= polls_skipped_limit) return;
+    if (told() > 0 && ++polls_skipped_ <= polls_skipped_limit) return;
     polls_skipped_ = 0;
     ev_run(loop_, EVRUN_NOWAIT);
     return;
@@ -147,22 +148,6 @@ void LibevPoller::poll(std::int64_t nanoseconds) {
   ev_timer_start(loop_, &timeout);
   ev_run(loop_, EVRUN_ONCE);
   ev_timer_stop(loop_, &timeout);
-}
-
-std::span<std::byte> LibevPoller::scratch() {
-  if (!scratch_) scratch_ = std::make_unique<std::byte[]>(scratch_size);
-  return {scratch_.get(), scratch_size};
-}
-
-LibevPoller& poller_of(Hub& hub) {
-  if (auto* installed = dynamic_cast<LibevPoller*>(&hub.poller())) [[likely]]
-    return *installed;
-  if (hub.environment())
-    throw std::logic_error("greenroom: a socket in a simulation, which has none; run it on a hub");
-  auto made = std::make_unique<LibevPoller>(hub);
-  LibevPoller& poller = *made;
-  hub.install_poller(std::move(made));
-  return poller;
 }
 
 }  // namespace greenroom::detail

@@ -1,63 +1,19 @@
-// The hub's poller over libev: it takes the place of the scheduler's own at the hub's first watched
-// descriptor.
+// The poller of a hub with a thread: a libev loop.
 //
-// A loop per hub; everything is for the hub's thread only, except what says "any thread".
-// Invariants: descriptors without a waiter may stay armed, but only waiters make the hub wait for
-// ever; an idle loop makes no system call until something happens.
+// Everything is for the hub's thread only. An idle loop makes no system call until something
+// happens.
 #pragma once
 
-#include <atomic>
-#include <cstddef>
 #include <cstdint>
 #include <memory>
-#include <span>
 
-#include "greenroom/scheduler/hub.h"
-#include "greenroom/scheduler/poller.h"
+#include "greenroom/io/fd_poller.h"
 
 struct ev_loop;
 
 namespace greenroom::detail {
 
-class LibevPoller;
-
-// What a descriptor is watched for: a bit each.
-namespace interest {
-inline constexpr std::uint8_t none = 0;
-inline constexpr std::uint8_t read = 1;
-inline constexpr std::uint8_t write = 2;
-}  // namespace interest
-
-// A descriptor in a loop. Stays where it is while it is armed.
-class PolledFd {
- public:
-  explicit PolledFd(int fd);
-  PolledFd(const PolledFd&) = delete;
-  PolledFd& operator=(const PolledFd&) = delete;
-  int fd() const { return fd_; }
-
- protected:
-  virtual ~PolledFd();
-  // Hub work, neither parks nor throws. Level-triggered: told again in every round until it is
-  // read, or disarmed.
-  virtual void on_ready(std::uint8_t ready) noexcept = 0;
-  // The kernel refuses to watch it; it is not armed any more.
-  virtual void on_refused() noexcept = 0;
-
- private:
-  friend class LibevPoller;
-  alignas(8) std::byte watcher_[48];  // libev's ev_io
-  int fd_;
-};
-
-// The part of a poller that outlives it: how what it watched finds out that it is gone.
-struct PollerHome {
-  std::atomic<Hub*> hub;  // null once the poller is gone
-  LibevPoller* poller;    // for the hub's thread
-  Port* port;             // any thread
-};
-
-class LibevPoller final : public Poller {
+class LibevPoller final : public FdPoller {
  public:
   explicit LibevPoller(Hub& hub);
   ~LibevPoller() override;
@@ -65,43 +21,19 @@ class LibevPoller final : public Poller {
   LibevPoller& operator=(const LibevPoller&) = delete;
 
   void poll(std::int64_t nanoseconds) override;
-  bool is_watching() const override { return waiters_ > 0; }
-
-  // Arms the descriptor for exactly these; takes effect at the next poll.
-  void set_interest(PolledFd& polled, std::uint8_t interest) noexcept;
-
-  // Somebody waits, or does not any more.
-  void add_waiter() noexcept { ++waiters_; }
-  void remove_waiter() noexcept { --waiters_; }
-  // A waiter was woken and has not looked yet; it has looked. While there are such, a busy hub does
-  // not poll: it would be told the same again.
-  void add_told() noexcept { ++told_; }
-  void remove_told() noexcept { --told_; }
-
-  const std::shared_ptr<PollerHome>& home() const { return home_; }
-
-  // Room to read into between two parks; whoever reads takes the bytes out before it parks.
-  std::span<std::byte> scratch();
-  static constexpr std::size_t scratch_size = 16 * 1024;
+  void set_interest(PolledFd& polled, std::uint8_t interest) noexcept override;
 
  private:
   struct Watchers;
   void drain_wake_descriptor() noexcept;
 
-  Hub& hub_;
   struct ev_loop* loop_;
   int wake_descriptor_ = -1;
-  int waiters_ = 0;
-  int told_ = 0;
   int polls_skipped_ = 0;
   std::unique_ptr<Watchers> watchers_;
-  std::unique_ptr<std::byte[]> scratch_;
-  std::shared_ptr<PollerHome> home_;
 };
 
-// The hub's libev poller, installed if there is none. For the hub's thread. Throws std::logic_error
-// in a simulation, which has no sockets, and std::system_error if the process has no descriptor
-// left.
-LibevPoller& poller_of(Hub& hub);
+// A hub's way to be woken: kept for the next one, so it is open longer than any hub.
+bool is_wake_descriptor(int fd) noexcept;
 
 }  // namespace greenroom::detail

@@ -2,7 +2,7 @@
 
 #include <cerrno>
 
-#include "greenroom/io/libev_poller.h"
+#include "greenroom/io/fd_poller.h"
 #include "greenroom/io/next_line.h"
 #include "greenroom/io/task_waiter.h"
 #include "greenroom/scheduler/dump.h"

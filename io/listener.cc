@@ -1,16 +1,12 @@
 #include "greenroom/io/listener.h"
 
-#include <netinet/in.h>
-#include <netinet/tcp.h>
-#include <sys/socket.h>
-#include <unistd.h>
-
 #include <algorithm>
 #include <cerrno>
 #include <optional>
 
 #include "greenroom/io/resolve.h"
 #include "greenroom/io/socket.h"
+#include "greenroom/io/socket_calls.h"
 #include "greenroom/io/task_waiter.h"
 
 namespace greenroom::tcp {
@@ -23,15 +19,7 @@ constexpr std::int64_t first_back_off = 5'000'000;
 constexpr std::int64_t longest_back_off = 500'000'000;
 
 using detail::Address;
-
-void check(int result, const Address& address) {
-  if (result != 0) detail::throw_io_error(errno, listen_operation, address);
-}
-
-void set_option(int fd, int level, int option, const Address& address) {
-  const int on = 1;
-  check(::setsockopt(fd, level, option, &on, sizeof on), address);
-}
+namespace sockets = detail::sockets;
 
 // The process or the system has no room for another connection; the one that came in is still
 // there.
@@ -63,13 +51,11 @@ enum class Found : std::uint8_t { connection, nothing, no_descriptor };
 // One attempt; throws what says something of the listener.
 Found try_accept(const detail::Descriptor& listener, std::optional<Stream>& accepted) {
   for (;;) {
-    sockaddr_storage storage{};
-    socklen_t size = sizeof storage;
-    auto* any = reinterpret_cast<sockaddr*>(&storage);
-    const int fd = ::accept4(listener.fd(), any, &size, SOCK_NONBLOCK | SOCK_CLOEXEC);
+    Address peer;
+    const int fd = sockets::accept(listener.fd(), peer);
     if (fd >= 0) {
       detail::SocketFd owned(fd);
-      accepted.emplace(detail::StreamAccess::make(owned.fd(), Address::copy(any, size)));
+      accepted.emplace(detail::StreamAccess::make(owned.fd(), peer));
       owned.release();
       return Found::connection;
     }
@@ -85,13 +71,9 @@ Found try_accept(const detail::Descriptor& listener, std::optional<Stream>& acce
 Listener::Listener(Endpoint endpoint, ListenOptions options) {
   const Address wanted = detail::resolve_to_listen(endpoint);
   detail::SocketFd socket = detail::SocketFd::open(wanted, listen_operation);
-  set_option(socket.fd(), SOL_SOCKET, SO_REUSEADDR, wanted);
-  if (options.reuse_port) set_option(socket.fd(), SOL_SOCKET, SO_REUSEPORT, wanted);
-  // Inherited by what is accepted: a system call less per connection.
-  set_option(socket.fd(), IPPROTO_TCP, TCP_NODELAY, wanted);
-  check(::bind(socket.fd(), wanted.data(), wanted.size()), wanted);
-  check(::listen(socket.fd(), options.backlog), wanted);
-  const Address bound = Address::local_of(socket.fd());
+  if (sockets::listen(socket.fd(), wanted, {options.backlog, options.reuse_port}) != 0)
+    detail::throw_io_error(errno, listen_operation, wanted);
+  const Address bound = sockets::local(socket.fd());
   socket_.reset(new detail::Descriptor(socket.fd(), bound));
   socket.release();
 }

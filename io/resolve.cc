@@ -74,6 +74,11 @@ struct Lookup {
 std::vector<Address> look_up(const tcp::Endpoint& endpoint, std::int64_t deadline) {
   if (endpoint.host.find('\0') != std::string::npos)
     throw_resolve_error(std::make_error_code(std::errc::invalid_argument), endpoint);
+  if (Hub::current().environment()) {
+    throw IoError(resolver_error(EAI_NONAME, 0),
+                  "dns.resolve (a simulation knows numeric hosts and localhost only)",
+                  tcp::to_string(endpoint));
+  }
   auto lookup = std::make_shared<Lookup>();
   lookup->host = endpoint.host;
   lookup->port = endpoint.port;

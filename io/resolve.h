@@ -2,6 +2,7 @@
 //
 // Numeric hosts, the empty one and "localhost" are known at once. Other names go to the system's
 // resolver on a thread made for the lookup: it may take as long as it likes, and much stack.
+// In a simulation there are no other names.
 // Rejected: getaddrinfo on the hub's thread (it stops the hub for seconds).
 #pragma once
 

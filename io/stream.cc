@@ -1,12 +1,11 @@
 #include "greenroom/io/stream.h"
 
-#include <sys/socket.h>
-
 #include <algorithm>
 #include <cerrno>
 #include <stdexcept>
 
 #include "greenroom/io/line_source.h"
+#include "greenroom/io/socket_calls.h"
 #include "greenroom/io/task_waiter.h"
 
 namespace greenroom {
@@ -29,7 +28,7 @@ StreamSocket::~StreamSocket() = default;
 std::optional<std::size_t> StreamSocket::try_read(std::span<std::byte> buffer) {
   ssize_t size = 0;
   do {
-    size = ::recv(fd(), buffer.data(), buffer.size(), MSG_DONTWAIT);
+    size = sockets::receive(fd(), buffer);
   } while (size < 0 && errno == EINTR);
   if (size < 0 && !is_would_block(errno)) throw_io_error(errno, read_operation, address());
   // Less than asked for: nothing is left. The end of the stream stays readable.
@@ -42,7 +41,7 @@ std::optional<std::size_t> StreamSocket::try_read(std::span<std::byte> buffer) {
 std::size_t StreamSocket::try_write(std::string_view data) {
   ssize_t size = 0;
   do {
-    size = ::send(fd(), data.data(), data.size(), MSG_DONTWAIT | MSG_NOSIGNAL);
+    size = sockets::send(fd(), data);
   } while (size < 0 && errno == EINTR);
   if (size < 0 && !is_would_block(errno)) throw_io_error(errno, write_operation, address());
   return size < 0 ? 0 : static_cast<std::size_t>(size);
@@ -115,12 +114,12 @@ void Stream::set_write_limit(std::chrono::nanoseconds limit) {
 
 void Stream::shutdown_write() {
   const detail::StreamSocket& socket = open("tcp.shutdown");
-  if (::shutdown(socket.fd(), SHUT_WR) != 0)
+  if (detail::sockets::shutdown_write(socket.fd()) != 0)
     detail::throw_io_error(errno, "tcp.shutdown", socket.address());
 }
 
 Endpoint Stream::local() const {
-  return detail::Address::local_of(open("tcp.local").fd()).to_endpoint();
+  return detail::sockets::local(open("tcp.local").fd()).to_endpoint();
 }
 
 Endpoint Stream::peer() const { return open("tcp.peer").address().to_endpoint(); }

@@ -35,7 +35,7 @@ class TaskWaiter final : public Waiter {
 
   Descriptor* descriptor_;  // null once it has ended
   Task& task_;
-  LibevPoller* poller_;
+  FdPoller* poller_;
   std::int64_t deadline_;
   std::uint64_t epoch_ = 0;  // of its park
   Address address_;          // for the message when the descriptor has ended

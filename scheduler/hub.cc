@@ -737,6 +737,7 @@ bool Hub::run_slice() {
     detail::PostNode* node = std::exchange(undelivered_, undelivered_->next);
     node->deliver(*this, *node);
   }
+  poller_->poll(0);
   arm_new_deadlines();
   timers_.fire_due(housekept_at_);
   const bool ran = !ready_.empty();
@@ -756,7 +757,8 @@ bool Hub::run_slice() {
 }
 
 std::int64_t Hub::next_event() {
-  if (!ready_.empty() || undelivered_ || !port_.is_empty()) return environment_->now();
+  if (!ready_.empty() || undelivered_ || !port_.is_empty() || poller_->has_news())
+    return environment_->now();
   arm_new_deadlines();
   return timers_.next_deadline();
 }

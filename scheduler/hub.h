@@ -47,6 +47,10 @@ extern constinit thread_local Hub* bound_hub;
 struct HubExtension {
   virtual ~HubExtension() = default;
 };
+// What a simulation puts in the place of something that a higher layer asks the kernel for.
+struct EnvironmentExtension {
+  virtual ~EnvironmentExtension() = default;
+};
 enum class Layer : std::uint8_t { io, actors };
 
 // Ready tasks in the order in which they became ready.
@@ -110,6 +114,8 @@ class Environment {
   virtual std::size_t deliver(std::size_t count) noexcept = 0;
   // A task is about to park or to yield; or a server has dealt with its mail.
   virtual void suspending(Task& task) noexcept = 0;
+  // Null: nothing of that layer is simulated.
+  virtual EnvironmentExtension* extension(Layer) noexcept { return nullptr; }
 };
 
 }  // namespace detail

@@ -17,6 +17,10 @@ class Poller {
   virtual void poll(std::int64_t nanoseconds) = 0;
   // True while something is watched: the hub may then wait for ever, and polls while busy.
   virtual bool is_watching() const = 0;
+  // True: it is io/'s FdPoller.
+  virtual bool watches_descriptors() const { return false; }
+  // In a simulation: a poll would tell somebody something.
+  virtual bool has_news() { return false; }
 };
 
 // Waits on the port's sleep word.

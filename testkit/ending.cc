@@ -11,6 +11,7 @@
 #include "greenroom/actors/registry.h"
 #include "greenroom/actors/signals.h"
 #include "greenroom/actors/timer_table.h"
+#include "greenroom/io/libev_poller.h"
 #include "greenroom/scheduler/dump.h"
 #include "greenroom/testkit/testkit.h"
 
@@ -97,6 +98,7 @@ std::vector<std::string> OpenDescriptors::leaks() const {
   std::vector<std::string> leaks;
   for (const int descriptor : list()) {
     if (std::binary_search(open_.begin(), open_.end(), descriptor)) continue;
+    if (greenroom::detail::is_wake_descriptor(descriptor)) continue;
     char target[256] = "?";
     const std::string link = "/proc/self/fd/" + std::to_string(descriptor);
     const ssize_t length = readlink(link.c_str(), target, sizeof target);

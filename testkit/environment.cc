@@ -3,10 +3,24 @@
 #include <utility>
 
 #include "greenroom/scheduler/dump.h"
+#include "greenroom/testkit/simulated_network.h"
 
 namespace greenroom::testkit::detail {
 
 using greenroom::detail::TaskState;
+
+SeededEnvironment::SeededEnvironment(std::uint64_t seed, int kill_at, KillMoment moment)
+    : dice_(seed),
+      kill_at_(kill_at),
+      moment_(moment),
+      network_(std::make_unique<SimulatedNetwork>(*this)) {}
+
+SeededEnvironment::~SeededEnvironment() { forget_victim(); }
+
+greenroom::detail::EnvironmentExtension* SeededEnvironment::extension(
+    greenroom::detail::Layer layer) noexcept {
+  return layer == greenroom::detail::Layer::io ? network_.get() : nullptr;
+}
 
 std::size_t SeededEnvironment::choose(std::size_t count) noexcept {
   // The victim has been woken: now it dies between its wake and its next instruction.
@@ -40,7 +54,7 @@ void SeededEnvironment::advance_to(std::int64_t time) {
   note(static_cast<std::uint64_t>(time));
 }
 
-std::size_t SeededEnvironment::choose_hub(std::size_t count) {
+std::size_t SeededEnvironment::pick(std::size_t count) {
   const std::size_t chosen = dice_.below(count);
   note(count << 16 | chosen);
   return chosen;

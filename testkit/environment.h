@@ -5,6 +5,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <memory>
 #include <string>
 
 #include "greenroom/scheduler/hub.h"
@@ -13,6 +14,7 @@
 namespace greenroom::testkit::detail {
 
 using greenroom::detail::Task;
+class SimulatedNetwork;
 
 // splitmix64: the same numbers on every machine.
 class Dice {
@@ -40,19 +42,22 @@ class SeededEnvironment final : public greenroom::detail::Environment {
  public:
   static constexpr std::int64_t start_time = 1'000'000'000'000;
 
-  SeededEnvironment(std::uint64_t seed, int kill_at, KillMoment moment)
-      : dice_(seed), kill_at_(kill_at), moment_(moment) {}
-  ~SeededEnvironment() override { forget_victim(); }
+  SeededEnvironment(std::uint64_t seed, int kill_at, KillMoment moment);
+  ~SeededEnvironment() override;
 
   // ---- for the hubs ----
   std::int64_t now() noexcept override { return now_; }
   std::size_t choose(std::size_t count) noexcept override;
   std::size_t deliver(std::size_t count) noexcept override;
   void suspending(Task& task) noexcept override;
+  greenroom::detail::EnvironmentExtension* extension(
+      greenroom::detail::Layer layer) noexcept override;
 
   // ---- for who drives them ----
   void advance_to(std::int64_t time);
-  std::size_t choose_hub(std::size_t count);
+  // From 0 to count - 1, by the seed.
+  std::size_t pick(std::size_t count);
+  SimulatedNetwork& network() { return *network_; }
   // The one task whose suspensions are not counted; null: none is counted.
   void observe(const Task* observer, bool is_counting);
   // The victim, once it is suspended and to be killed as soon as it is. The caller kills it before
@@ -80,6 +85,7 @@ class SeededEnvironment final : public greenroom::detail::Environment {
   const KillMoment moment_;
   Task* victim_ = nullptr;  // referenced
   std::string victim_text_;
+  std::unique_ptr<SimulatedNetwork> network_;
 };
 
 // As exit(pid, kill), or a greenlet's kill. On the task's hub, as hub work.

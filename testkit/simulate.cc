@@ -12,6 +12,7 @@
 #include "greenroom/testkit/ending.h"
 #include "greenroom/testkit/environment.h"
 #include "greenroom/testkit/first_actor.h"
+#include "greenroom/testkit/simulated_network.h"
 #include "greenroom/testkit/testkit.h"
 
 // GoogleTest, if the program has it: whether a check has failed so far.
@@ -66,12 +67,12 @@ class Simulator {
  private:
   enum class Progress { stepped, nothing_ready };
 
-  // One slice of a hub that has something to do now.
+  // One slice of a hub that has something to do now, or one arrival in the network.
   Progress step();
   void kill_parked_victim();
   // Until nobody has anything to do at this time; false: that does not come.
   bool settle();
-  // The time of the next event of any hub.
+  // The time of the next event of any hub, or of the network.
   std::int64_t next_event();
   template <class F>
   void on_all(F f);
@@ -100,7 +101,7 @@ Simulator::~Simulator() {
 }
 
 std::int64_t Simulator::next_event() {
-  std::int64_t next = no_deadline;
+  std::int64_t next = environment_.network().next_event();
   for (const auto& hub : hubs_) next = std::min(next, hub->next_event());
   return next;
 }
@@ -110,9 +111,16 @@ Simulator::Progress Simulator::step() {
   for (const auto& hub : hubs_) {
     if (hub->next_event() <= environment_.now()) ready_hubs_.push_back(hub.get());
   }
-  if (ready_hubs_.empty()) return Progress::nothing_ready;
+  const std::size_t hubs = ready_hubs_.size();
+  const bool is_network_due = environment_.network().next_event() <= environment_.now();
+  if (hubs == 0 && !is_network_due) return Progress::nothing_ready;
   ++steps_;
-  ready_hubs_[environment_.choose_hub(ready_hubs_.size())]->run_slice();
+  const std::size_t chosen = environment_.pick(hubs + (is_network_due ? 1 : 0));
+  if (chosen == hubs) {
+    environment_.network().step();
+    return Progress::stepped;
+  }
+  ready_hubs_[chosen]->run_slice();
   kill_parked_victim();
   return Progress::stepped;
 }
@@ -207,6 +215,7 @@ std::vector<std::string> Simulator::end() {
   for (const auto& hub : hubs_) {
     for (std::string& leak : detail::leaks_of(*hub)) leaks.push_back(std::move(leak));
   }
+  for (std::string& leak : environment_.network().open_sockets()) leaks.push_back(std::move(leak));
   return leaks;
 }
 

@@ -15,7 +15,13 @@
 #include <stdexcept>
 #include <string>
 
+#include "greenroom/io/endpoint.h"
+
 namespace greenroom::testkit {
+
+namespace detail {
+class SimulatedNetwork;
+}
 
 // Something is left of a run: what() names each task, name and descriptor.
 struct LeakError : std::runtime_error {
@@ -69,9 +75,49 @@ struct SimulationReport {
 // Suspension points are counted over all tasks but the body, which is the observer: what is to be
 // killed it spawns. A server that waits for mail is at a suspension point. The victim gets what
 // exit(pid, kill) gives an actor and kill() a greenlet.
+// Sockets are those of the simulation's own network; one that is still open at the end is a leak.
 // Throws what run_actors does, and LivelockError; the seed is printed whenever it throws or a
-// GoogleTest check has failed. No I/O: descriptors are not polled.
+// GoogleTest check has failed.
 SimulationReport simulate(Simulation simulation, std::function<void()> body);
+
+// The network of a simulation: what tcp:: uses there in the kernel's place. Every address is one of
+// this machine's, a name other than localhost is none. It behaves as Linux' loopback does, but:
+// bytes arrive in pieces that the seed chooses, buffers are small, and a test can make it slow or
+// break it. What it does to a connection both its ends see.
+// A handle, of use while the simulation runs.
+class Network {
+ public:
+  // What is sent from now on takes so long, one way; or a time between the two that the seed
+  // chooses for each piece, in order. At first 0.
+  void latency(std::chrono::nanoseconds time) { latency(time, time); }
+  void latency(std::chrono::nanoseconds least, std::chrono::nanoseconds most);
+  // How much an end of a connection that is made from now on keeps of what the other has not taken,
+  // and of what it has not read itself. At first 64 KiB each.
+  void buffers(std::size_t send, std::size_t receive);
+  // More sockets than this are not open at the same time: EMFILE. At first 65536.
+  void descriptor_limit(std::size_t limit);
+
+  // From now on nothing passes between this endpoint and any other; port 0: any port of the host. A
+  // client's own endpoint is its Stream::local(). Connections stay, and what was sent arrives once
+  // it heals; unless an end loses its patience first: as on Linux, connect after 127 s, and who
+  // waits for an answer to what it has sent after 924.6 s, both with ETIMEDOUT.
+  void partition(const tcp::Endpoint& endpoint);
+  // Nothing is partitioned any more.
+  void heal();
+  // Both ends of each connection with this endpoint find it reset, and what was on its way is lost.
+  // Returns how many connections that were.
+  int reset(const tcp::Endpoint& endpoint);
+
+  std::size_t open_sockets() const;
+
+ private:
+  friend Network network();
+  explicit Network(detail::SimulatedNetwork& network) : network_(&network) {}
+  detail::SimulatedNetwork* network_;
+};
+
+// That of the simulation in which it is called. Throws std::logic_error elsewhere.
+Network network();
 
 // How many suspension points a simulation has when nobody is killed.
 int suspension_points(Simulation simulation, const std::function<void()>& body);

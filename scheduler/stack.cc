@@ -1,31 +1,22 @@
 #include "greenroom/scheduler/stack.h"
 
 #include <sys/mman.h>
-#include <unistd.h>
 
 #include <algorithm>
-#include <atomic>
+#include <array>
 #include <bit>
 #include <cassert>
 #include <cerrno>
 #include <cstdint>
 #include <cstdio>
-#include <cstdlib>
 #include <cstring>
-#include <fstream>
 #include <new>
 #include <stdexcept>
 #include <string>
-#include <string_view>
-#include <utility>
 
-#if defined(__SANITIZE_ADDRESS__)
-#define GREENROOM_ASAN 1
-#elif defined(__has_feature)
-#if __has_feature(address_sanitizer)
-#define GREENROOM_ASAN 1
-#endif
-#endif
+#include "greenroom/scheduler/advise.h"
+#include "greenroom/scheduler/sanitizers.h"
+
 #if GREENROOM_ASAN
 #include <sanitizer/asan_interface.h>
 #endif
@@ -38,11 +29,6 @@ constexpr std::size_t kept_pages = 2;  // of a stack whose deep pages are discar
 constexpr std::size_t cleaned_per_trim = 16;
 constexpr std::size_t smallest_slab = std::size_t{4} << 20;
 constexpr std::size_t largest_slab = std::size_t{256} << 20;
-constexpr int guard_install = 102;  // MADV_GUARD_INSTALL, not in glibc 2.36
-
-constexpr std::size_t guard_size(std::size_t size) {
-  return std::clamp(size / 64, page, 16 * page);
-}
 
 constexpr std::size_t most_warm(std::size_t size) {
   return std::clamp<std::size_t>(largest_slab / size, 1, 4096);
@@ -86,84 +72,18 @@ class OutOfStacks : public std::bad_alloc {
   std::array<char, 256> what_;
 };
 
-// Guards known to is_stack_guard: a word for each slab, so that a signal handler reads a slab's
-// whole description at once. Records are claimed by exchanging `no_slab`, given back by
-// storing it, and never freed. This and the two below are the process's, not a hub's: a fault in
-// any thread asks for them, and mappings are counted by process.
-struct GuardRecord {
-  std::atomic<std::uint64_t> description = 0;
-  GuardRecord* next = nullptr;
-};
-std::atomic<GuardRecord*> guard_records = nullptr;
-std::atomic<std::size_t> mprotect_guards = 0;
-std::atomic<bool> has_warned = false;
-
-constexpr int size_shift = 23;     // below: how many slots, from the first one, have guards
-constexpr int address_shift = 28;  // between: log2 of pages a slot; above: page number of the slab
-
-std::uint64_t describe(const std::byte* begin, std::size_t size, std::size_t guarded) {
-  return (reinterpret_cast<std::uintptr_t>(begin) / page << address_shift) |
-         (static_cast<std::uint64_t>(std::countr_zero(size / page)) << size_shift) | guarded;
-}
-
-constexpr std::uint64_t no_slab = 0;
-constexpr std::uint64_t no_guards_yet = std::uint64_t{1} << address_shift;
-
-GuardRecord& claim_record() {
-  // acquire pairs with the release of the push below.
-  for (auto* r = guard_records.load(std::memory_order_acquire); r != nullptr; r = r->next) {
-    std::uint64_t unused = no_slab;
-    if (r->description.compare_exchange_strong(unused, no_guards_yet)) return *r;
-  }
-  auto* record = new GuardRecord{.description = no_guards_yet};
-  record->next = guard_records.load();
-  while (!guard_records.compare_exchange_weak(record->next, record, std::memory_order_release)) {
-  }
-  return *record;
-}
-
-// All but 8192 mappings of the process may be spent on guards: past vm.max_map_count, malloc,
-// threads and dlopen fail too.
-std::size_t read_mprotect_limit() {
-  std::size_t mappings = 65530;
-  std::ifstream("/proc/sys/vm/max_map_count") >> mappings;
-  return mappings < 8192 ? 0 : (mappings - 8192) / 2;
-}
-
-void warn_once(std::string_view text) {
-  if (has_warned.exchange(true)) return;
-  [[maybe_unused]] const auto written = ::write(STDERR_FILENO, text.data(), text.size());
-}
-
-GuardKind choose_guard() {
-  const char* set = std::getenv("GREENROOM_STACK_GUARD");
-  const std::string_view kind = set != nullptr ? set : "";
-  if (kind == "none") return GuardKind::none;
-  if (kind == "mprotect") return GuardKind::mprotect;
-  if (!kind.empty() && kind != "madvise") {
-    warn_once("greenroom: GREENROOM_STACK_GUARD is none of madvise, mprotect, none: ignored\n");
-  }
-#if GREENROOM_ASAN
-  return GuardKind::mprotect;
-#else
-  return GuardKind::madvise;
-#endif
-}
-
 }  // namespace
 
 struct StackPool::Slab {
+  explicit Slab(GuardKind guard) : guards(guard) {}
+  bool is_idle() const { return cold.size() == used; }
+
   std::byte* begin = nullptr;
   std::size_t size = 0;               // of a slot
   std::size_t count = 0;              // slots
   std::size_t used = 0;               // slots from the first one that were acquired at least once
   std::vector<std::byte*> cold = {};  // of these
-  GuardKind guard = GuardKind::none;  // of the next slot
-  std::size_t by_madvise = 0;
-  std::size_t by_mprotect = 0;
-  GuardRecord* record = nullptr;
-
-  bool is_idle() const { return cold.size() == used; }
+  GuardRow guards;
 };
 
 StackPool::StackPool() : first_choice_(choose_guard()) {
@@ -235,9 +155,11 @@ StackPool::Statistics StackPool::statistics() const {
     all.cold += sizes.cold;
     for (const auto& slab : sizes.slabs) {
       all.mapped_bytes += slab->count * slab->size;
-      all.guarded_by_madvise += slab->by_madvise;
-      all.guarded_by_mprotect += slab->by_mprotect;
-      all.unguarded += slab->used - slab->by_madvise - slab->by_mprotect;
+      const std::size_t advised = slab->guards.by_madvise(slab->used);
+      const std::size_t is_protected = slab->guards.by_mprotect();
+      all.guarded_by_madvise += advised;
+      all.guarded_by_mprotect += is_protected;
+      all.unguarded += slab->used - advised - is_protected;
     }
   }
   return all;
@@ -256,80 +178,50 @@ std::byte* StackPool::acquire_cold(SizeClass& sizes) {
   const bool has_unused = sizes.newest != nullptr && sizes.newest->used < sizes.newest->count;
   Slab& slab = has_unused ? *sizes.newest : map_slab(sizes);
   std::byte* slot = slab.begin + slab.used * slab.size;
-  install_guard(slab, slot);
-  ++slab.used;
+  prepare(slab, ++slab.used);
   return slot;
+}
+
+// Guards come several at a time to a slab that grows; then the first page of each such stack comes
+// with them. Alone, each page would be a fault amid other work, at 1.5 times the price.
+void StackPool::prepare(Slab& slab, std::size_t used) noexcept {
+  const std::size_t before = slab.guards.guarded();
+  system_calls_ += slab.guards.cover(used);
+  const std::size_t count = slab.guards.guarded() - before;
+  if (count < 2) return;
+  std::array<iovec, GuardRow::most_at_once> tops;
+  for (std::size_t i = 0; i < count; ++i)
+    tops[i] = {slab.begin + (before + i + 1) * slab.size - page, page};
+  ++system_calls_;
+  advise_ranges(tops.data(), count, MADV_POPULATE_WRITE);
 }
 
 StackPool::Slab& StackPool::map_slab(SizeClass& sizes) {
   std::size_t bytes = sizes.size;
   for (const auto& slab : sizes.slabs) bytes += slab->count * slab->size;
   bytes = std::bit_ceil(std::clamp(bytes, std::max(smallest_slab, sizes.size), largest_slab));
-  auto slab = std::make_unique<Slab>();
+  auto slab = std::make_unique<Slab>(first_choice_);
   slab->cold.reserve(bytes / sizes.size);
   sizes.warm.reserve(most_warm(sizes.size) + 1);
   sizes.slabs.reserve(sizes.slabs.size() + 1);
-  slab->record = &claim_record();
   void* begin = MAP_FAILED;
   for (;; bytes /= 2) {
     ++system_calls_;
     begin = ::mmap(nullptr, bytes, PROT_READ | PROT_WRITE,
                    MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     if (begin != MAP_FAILED) break;
-    if (bytes == sizes.size) {
-      const int error = errno;
-      slab->record->description.store(no_slab);
-      throw OutOfStacks(sizes.size, error);
-    }
+    if (bytes == sizes.size) throw OutOfStacks(sizes.size, errno);
   }
   ++system_calls_;
   ::madvise(begin, bytes, MADV_NOHUGEPAGE);  // refused by kernels without huge pages: as well
   slab->begin = static_cast<std::byte*>(begin);
   slab->size = sizes.size;
   slab->count = bytes / sizes.size;
-  slab->guard = first_choice_;
+  slab->guards.place(slab->begin, slab->size, slab->count);
   sizes.newest = slab.get();
   const auto place = std::find_if(sizes.slabs.begin(), sizes.slabs.end(),
                                   [&](const auto& other) { return slab->begin < other->begin; });
   return **sizes.slabs.insert(place, std::move(slab));
-}
-
-// Slots of a slab get their guards in order, and once one goes without, so do the rest.
-void StackPool::install_guard(Slab& slab, std::byte* slot) {
-  const std::size_t size = guard_size(slab.size);
-  if (slab.guard == GuardKind::madvise) {
-    ++system_calls_;
-    if (::madvise(slot, size, guard_install) == 0) {
-      ++slab.by_madvise;
-    } else {
-      slab.guard = GuardKind::mprotect;
-    }
-  }
-  if (slab.guard == GuardKind::mprotect) {
-    if (protect(slot, size)) {
-      ++slab.by_mprotect;
-    } else {
-      slab.guard = GuardKind::none;
-    }
-  }
-  if (slab.guard == GuardKind::none) return;
-  // relaxed: the word says all there is to say.
-  slab.record->description.store(
-      describe(slab.begin, slab.size, slab.by_madvise + slab.by_mprotect),
-      std::memory_order_relaxed);
-}
-
-bool StackPool::protect(std::byte* slot, std::size_t size) {
-  static const std::size_t limit = read_mprotect_limit();
-  if (mprotect_guards.fetch_add(1, std::memory_order_relaxed) < limit) {
-    ++system_calls_;
-    if (::mprotect(slot, size, PROT_NONE) == 0) return true;
-  }
-  mprotect_guards.fetch_sub(1, std::memory_order_relaxed);
-  warn_once(
-      "greenroom: too many mappings: further stacks have no guard page, and will not notice an "
-      "overflow; raise vm.max_map_count, or use Linux 6.13 or later\n");
-  return false;
 }
 
 // The `count` least recently used warm stacks. By address, so that neighbours, whose guards survive
@@ -369,31 +261,16 @@ void StackPool::unmap_idle_slabs(SizeClass& sizes) noexcept {
 }
 
 void StackPool::unmap(Slab& slab) noexcept {
-  // First: from now on the address may be anybody's.
-  slab.record->description.store(no_slab);
+  slab.guards.forget();
   unpoison(slab.begin, slab.count * slab.size);
   ++system_calls_;
   ::munmap(slab.begin, slab.count * slab.size);
-  mprotect_guards.fetch_sub(slab.by_mprotect, std::memory_order_relaxed);
 }
 
 void StackPool::discard(std::byte* begin, std::byte* end) noexcept {
   ++system_calls_;
   ::madvise(begin, static_cast<std::size_t>(end - begin),
             MADV_DONTNEED);  // mlocked: not given back
-}
-
-bool is_stack_guard(const void* address) noexcept {
-  // acquire pairs with the push in claim_record.
-  for (auto* r = guard_records.load(std::memory_order_acquire); r != nullptr; r = r->next) {
-    const std::uint64_t description = r->description.load(std::memory_order_relaxed);
-    const std::uintptr_t begin = description >> address_shift << 12;
-    const std::size_t size = page << (description >> size_shift) % 32;
-    const std::size_t guarded = description % (std::uint64_t{1} << size_shift);
-    const std::uintptr_t offset = reinterpret_cast<std::uintptr_t>(address) - begin;
-    if (offset < guarded * size && offset % size < guard_size(size)) return true;
-  }
-  return false;
 }
 
 }  // namespace greenroom::detail

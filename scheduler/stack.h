@@ -1,7 +1,6 @@
 #pragma once
 
-// Stacks for fibers: a pool for one hub, and the guards below them. Not thread-safe, but for
-// is_stack_guard.
+// Stacks for fibers: a pool for one hub. Not thread-safe.
 //
 // Address space comes in slabs, each cut into slots of one size class. A slot is
 // `[guard | usable ... top | colour]`: the guard faults on overflow, the colour (0 to 960 bytes,
@@ -17,11 +16,9 @@
 //   and takes the deep pages, below the top two, from 16 others in rotation.
 // Slabs that are wholly cold are unmapped while there are more than 65 536 cold stacks (or 64 GiB).
 //
-// Guards: MADV_GUARD_INSTALL (Linux 6.13) needs no mapping of its own, so a million guarded stacks
-// are a few dozen mappings. Where a slab refuses it (older kernels, mlock) mprotect takes over, two
-// mappings a stack, until all but 8192 of vm.max_map_count are used; then stacks have no guards,
-// after one warning on stderr. GREENROOM_STACK_GUARD=madvise|mprotect|none in the environment says
-// where to begin. Under ASan it is mprotect: LeakSanitizer dies of reading advised guards.
+// Stacks never used yet get their guards (stack_guard.h) and their first pages ahead, as many as
+// the slab has given out, but at most 32: while a pool grows, a new stack costs half of what it
+// would cost alone.
 //
 // Rejected: MADV_DONTNEED at release, 1.4 us and a page fault for the next user; mincore, a system
 //   call as well; a canary below the second page: writing it costs each stack a page of memory,
@@ -33,6 +30,8 @@
 #include <memory>
 #include <vector>
 
+#include "greenroom/scheduler/stack_guard.h"
+
 namespace greenroom::detail {
 
 struct Stack {
@@ -42,8 +41,6 @@ struct Stack {
   std::byte* top() const { return base + size; }  // a multiple of 64
   explicit operator bool() const { return base != nullptr; }
 };
-
-enum class GuardKind { madvise, mprotect, none };
 
 class StackPool {
  public:
@@ -104,8 +101,7 @@ class StackPool {
 
   std::byte* acquire_cold(SizeClass& sizes);
   Slab& map_slab(SizeClass& sizes);
-  void install_guard(Slab& slab, std::byte* slot);
-  bool protect(std::byte* slot, std::size_t size);
+  void prepare(Slab& slab, std::size_t used) noexcept;
   void make_cold(SizeClass& sizes, std::size_t count) noexcept;
   void unmap_idle_slabs(SizeClass& sizes) noexcept;
   void unmap(Slab& slab) noexcept;
@@ -117,9 +113,5 @@ class StackPool {
   std::size_t system_calls_ = 0;
   bool is_kept_ = false;
 };
-
-/// Whether `address` lies in a guard of a live stack or of one in a pool, of any hub. Safe in a
-/// signal handler and on any thread.
-bool is_stack_guard(const void* address) noexcept;
 
 }  // namespace greenroom::detail

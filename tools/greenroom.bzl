@@ -10,8 +10,9 @@ _LAYERS = {
 }
 
 # In the target rather than in .bazelrc: a program that has greenroom as an external repository
-# needs them as well. Stack traces walk frame pointers and look names up in the dynamic symbol
-# table; a green thread's guard page is only safe if no frame steps over it.
+# needs them as well. Stack traces look names up in the dynamic symbol table; they walk .eh_frame,
+# but perf, and gdb in code without it, walk frame pointers. A green thread's guard page is only safe
+# if no frame steps over it.
 _COPTS = [
     "-std=c++20",
     "-fno-omit-frame-pointer",

@@ -26,53 +26,15 @@
 #include <thread>
 #include <vector>
 
+#include "greenroom/tests/scheduler/stack_testing.h"
+
 namespace greenroom::detail {
 namespace {
-
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-constexpr bool is_sanitized = true;
-#elif defined(__has_feature)
-#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
-constexpr bool is_sanitized = true;
-#else
-constexpr bool is_sanitized = false;
-#endif
-#else
-constexpr bool is_sanitized = false;
-#endif
-
-constexpr std::size_t page = 4096;
-constexpr std::size_t kib = 1024;
-constexpr std::size_t mib = 1024 * kib;
-
-// A pool that was told by the environment which guards to begin with.
-struct PoolWithGuard {
-  explicit PoolWithGuard(const char* kind) {
-    ::setenv("GREENROOM_STACK_GUARD", kind, 1);
-    pool.emplace();
-    ::unsetenv("GREENROOM_STACK_GUARD");
-  }
-  StackPool* operator->() { return &*pool; }
-
-  std::optional<StackPool> pool;
-};
-
-bool has_advised_guards() {
-  StackPool pool;
-  pool.acquire();
-  return pool.statistics().guarded_by_madvise == 1;
-}
 
 std::size_t resident_bytes() {
   std::size_t total = 0, resident = 0;
   std::ifstream("/proc/self/statm") >> total >> resident;
   return resident * page;
-}
-
-std::size_t count_mappings() {
-  std::ifstream maps("/proc/self/maps");
-  return static_cast<std::size_t>(
-      std::count(std::istreambuf_iterator<char>(maps), std::istreambuf_iterator<char>(), '\n'));
 }
 
 std::size_t resident_pages(Stack stack) {
@@ -85,21 +47,8 @@ std::size_t resident_pages(Stack stack) {
   return count;
 }
 
-// As a fiber's first frames would.
-void touch(Stack stack) { stack.top()[-8] = std::byte{1}; }
 void touch_deep(Stack stack) {
   for (std::byte* p = stack.base; p < stack.top(); p += page) *p = std::byte{1};
-}
-
-std::vector<Stack> acquire(StackPool& pool, std::size_t count, std::size_t size = 0) {
-  std::vector<Stack> stacks;
-  stacks.reserve(count);
-  for (std::size_t i = 0; i < count; ++i) stacks.push_back(pool.acquire(size));
-  return stacks;
-}
-
-void release(StackPool& pool, const std::vector<Stack>& stacks) {
-  for (Stack stack : stacks) pool.release(stack);
 }
 
 TEST(Stack, IsFalseUntilAcquired) {
@@ -180,145 +129,6 @@ TEST(StackPool, GivesOutNoStackTwice) {
     EXPECT_EQ(pool.statistics().warm + pool.statistics().cold, 20'000U);
     stacks = acquire(pool, 20'000);
   }
-}
-
-class StackGuard : public ::testing::TestWithParam<const char*> {};
-
-TEST_P(StackGuard, WritingBelowTheBaseDies) {
-  PoolWithGuard pool(GetParam());
-  const Stack stack = pool->acquire();
-  if (is_sanitized) {
-    EXPECT_DEATH(stack.base[-1] = std::byte{1}, "");
-  } else {
-    EXPECT_EXIT(stack.base[-1] = std::byte{1}, ::testing::KilledBySignal(SIGSEGV), "");
-    EXPECT_EXIT(stack.base[-4096] = std::byte{1}, ::testing::KilledBySignal(SIGSEGV), "");
-  }
-}
-
-TEST_P(StackGuard, SurvivesTheDiscardingOfPages) {
-  PoolWithGuard pool(GetParam());
-  release(*pool.pool, acquire(*pool.pool, 5000));
-  EXPECT_GT(pool->statistics().cold, 0U);
-  for (Stack stack : acquire(*pool.pool, 5000)) {
-    touch(stack);
-    ASSERT_TRUE(is_stack_guard(stack.base - 1));
-  }
-  const Stack last = acquire(*pool.pool, 1).front();
-  EXPECT_DEATH(last.base[-1] = std::byte{1}, "");
-}
-
-TEST_P(StackGuard, IsKnownToTheOverflowReport) {
-  std::byte* base = nullptr;
-  {
-    PoolWithGuard pool(GetParam());
-    const Stack stack = pool->acquire();
-    base = stack.base;
-    EXPECT_TRUE(is_stack_guard(base - 1));
-    EXPECT_TRUE(is_stack_guard(base - page));
-    EXPECT_FALSE(is_stack_guard(base));
-    EXPECT_FALSE(is_stack_guard(stack.top() - 1));
-    EXPECT_FALSE(is_stack_guard(base - page + StackPool::default_size));  // never acquired
-    const Stack large = pool->acquire(mib);
-    EXPECT_TRUE(is_stack_guard(large.base - 16 * kib));
-    pool->release(stack);
-    EXPECT_TRUE(is_stack_guard(base - 1));
-  }
-  EXPECT_FALSE(is_stack_guard(base - 1));
-  EXPECT_FALSE(is_stack_guard(nullptr));
-  EXPECT_FALSE(is_stack_guard(&base));
-}
-
-INSTANTIATE_TEST_SUITE_P(Kinds, StackGuard, ::testing::Values("madvise", "mprotect"),
-                         [](const auto& kind) { return std::string(kind.param); });
-
-TEST(StackGuards, OfMprotectIsTakenWhenTheEnvironmentSaysSo) {
-  PoolWithGuard pool("mprotect");
-  acquire(*pool.pool, 10);
-  EXPECT_EQ(pool->statistics().guarded_by_mprotect, 10U);
-  EXPECT_EQ(pool->statistics().guarded_by_madvise, 0U);
-}
-
-TEST(StackGuards, IsLeftOutWhenTheEnvironmentSaysSo) {
-  PoolWithGuard pool("none");
-  const Stack stack = pool->acquire();
-  EXPECT_EQ(pool->statistics().unguarded, 1U);
-  EXPECT_FALSE(is_stack_guard(stack.base - 1));
-  stack.base[-1] = std::byte{1};
-}
-
-TEST(StackGuards, UnknownInTheEnvironmentIsReportedAndIgnored) {
-  const auto body = [] {
-    PoolWithGuard pool("electric");
-    pool->acquire();
-    std::_Exit(pool->statistics().unguarded == 0 ? 0 : 1);
-  };
-  EXPECT_EXIT(body(), ::testing::ExitedWithCode(0), "GREENROOM_STACK_GUARD");
-}
-
-// Locked mappings refuse the advice.
-TEST(StackGuards, OfMprotectIsTakenWhereAdviceIsRefused) {
-  if (is_sanitized) GTEST_SKIP() << "sanitizers make mlockall do nothing";
-  const auto body = [] {
-    if (::mlockall(MCL_FUTURE | MCL_ONFAULT) != 0) std::_Exit(0);
-    StackPool pool;
-    if (!pool.acquire()) std::_Exit(2);
-    ::munlockall();
-    std::_Exit(pool.statistics().guarded_by_mprotect == 1 ? 0 : 1);
-  };
-  EXPECT_EXIT(body(), ::testing::ExitedWithCode(0), "");
-}
-
-TEST(StackGuards, OfMprotectLeavesMappingsToTheRestOfTheProcess) {
-  if (is_sanitized) GTEST_SKIP() << "the sanitizer's own mappings would be counted";
-  std::size_t most_mappings = 0;
-  std::ifstream("/proc/sys/vm/max_map_count") >> most_mappings;
-  if (most_mappings > 150'000) GTEST_SKIP() << "too many to run out of";
-  const auto body = [] {
-    PoolWithGuard pool("mprotect");
-    acquire(*pool.pool, 100'000);
-    const auto statistics = pool->statistics();
-    std::fprintf(stderr, "%zu guards, %zu mappings\n", statistics.guarded_by_mprotect,
-                 count_mappings());
-    const bool is_some_unguarded = statistics.guarded_by_mprotect > 0 &&
-                                   statistics.guarded_by_mprotect + statistics.unguarded == 100'000;
-    void* other = ::mmap(nullptr, page, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-    std::_Exit(is_some_unguarded && other != MAP_FAILED ? 0 : 1);
-  };
-  EXPECT_EXIT(body(), ::testing::ExitedWithCode(0), "further stacks have no guard page");
-}
-
-TEST(StackGuards, MayBeAskedForWhilePoolsComeAndGo) {
-  std::atomic<bool> is_over = false;
-  StackPool pool;
-  const Stack mine = pool.acquire();
-  std::thread asking([&] {
-    while (!is_over.load()) {
-      EXPECT_TRUE(is_stack_guard(mine.base - 1));
-      EXPECT_FALSE(is_stack_guard(mine.base));
-    }
-  });
-  std::vector<std::thread> pools;
-  pools.reserve(3);
-  for (int thread = 0; thread < 3; ++thread) {
-    pools.emplace_back([] {
-      for (int round = 0; round < 100; ++round) {
-        StackPool other;
-        for (Stack stack : acquire(other, 70)) EXPECT_TRUE(is_stack_guard(stack.base - 1));
-      }
-    });
-  }
-  for (auto& thread : pools) thread.join();
-  is_over = true;
-  asking.join();
-}
-
-TEST(StackPool, AMillionGuardedStacksAreFewMappings) {
-  if (is_sanitized || !has_advised_guards()) GTEST_SKIP() << "no MADV_GUARD_INSTALL here";
-  const std::size_t before = count_mappings();
-  StackPool pool;
-  for (int i = 0; i < 1'000'000; ++i) pool.acquire();
-  EXPECT_EQ(pool.statistics().guarded_by_madvise, 1'000'000U);
-  EXPECT_LT(count_mappings(), before + 300);
 }
 
 TEST(StackPool, MemoryOfAHundredThousandStacksIsGivenBackWhenTheyAreReleased) {

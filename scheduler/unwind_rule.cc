@@ -1,12 +1,11 @@
 #include "greenroom/scheduler/unwind_rule.h"
 
-// Over 400 lines, because .eh_frame is one format and nobody else needs a part of it. It is DWARF
-// 4, section 6.4, with what the Linux Standard Base says of .eh_frame_hdr.
-
-#include <dlfcn.h>
+// Over 300 lines, because a frame program is one language: DWARF 4, section 6.4.2.
 
 #include <cstddef>
-#include <cstring>
+
+#include "greenroom/scheduler/frame_description.h"
+#include "greenroom/scheduler/table_reader.h"
 
 namespace greenroom::detail {
 namespace {
@@ -15,191 +14,6 @@ namespace {
 constexpr std::uint64_t register_fp = 6;
 constexpr std::uint64_t register_sp = 7;
 constexpr std::uint64_t register_return = 16;
-
-// ---- Reading .eh_frame
-
-constexpr std::uint8_t encoding_omitted = 0xff;
-
-class Reader {
- public:
-  explicit Reader(const std::uint8_t* position) : position_(position) {}
-
-  const std::uint8_t* position() const { return position_; }
-  void skip(std::uint64_t bytes) { position_ += bytes; }
-
-  template <class T>
-  T take() {
-    T value;
-    std::memcpy(&value, position_, sizeof value);
-    position_ += sizeof value;
-    return value;
-  }
-
-  std::uint64_t take_unsigned() {
-    std::uint64_t value = 0;
-    for (unsigned shift = 0;; shift += 7) {
-      const auto byte = take<std::uint8_t>();
-      if (shift < 64) value |= std::uint64_t{byte & 0x7fu} << shift;
-      if (byte < 0x80) return value;
-    }
-  }
-
-  std::int64_t take_signed() {
-    std::uint64_t value = 0;
-    for (unsigned shift = 0;;) {
-      const auto byte = take<std::uint8_t>();
-      if (shift < 64) value |= std::uint64_t{byte & 0x7fu} << shift;
-      shift += 7;
-      if (byte >= 0x80) continue;
-      if ((byte & 0x40) != 0 && shift < 64) value |= ~std::uint64_t{0} << shift;
-      return static_cast<std::int64_t>(value);
-    }
-  }
-
-  // A pointer in one of the DW_EH_PE encodings: the low four bits give the size, the next three
-  // what it is added to.
-  std::uintptr_t take_encoded(std::uint8_t encoding) {
-    const auto here = reinterpret_cast<std::uintptr_t>(position_);
-    const std::uintptr_t base = (encoding & 0x70) == 0x10 ? here : 0;
-    switch (encoding & 0x0f) {
-      case 0x01:
-        return base + take_unsigned();
-      case 0x02:
-        return base + take<std::uint16_t>();
-      case 0x03:
-        return base + take<std::uint32_t>();
-      case 0x09:
-        return base + static_cast<std::uintptr_t>(take_signed());
-      case 0x0a:
-        return base + static_cast<std::uintptr_t>(take<std::int16_t>());
-      case 0x0b:
-        return base + static_cast<std::uintptr_t>(take<std::int32_t>());
-      default:
-        return base + take<std::uint64_t>();
-    }
-  }
-
- private:
-  const std::uint8_t* position_;
-};
-
-// What the frame description of one function says, with what it shares with others (its CIE).
-struct Description {
-  std::uint64_t code_alignment = 1;
-  std::int64_t data_alignment = 1;
-  std::uint8_t encoding = 0;
-  bool has_augmentation = false;
-  bool is_signal_frame = false;
-  std::uintptr_t start = 0;
-  std::uintptr_t size = 0;
-  const std::uint8_t* initial = nullptr;
-  const std::uint8_t* initial_end = nullptr;
-  const std::uint8_t* program = nullptr;
-  const std::uint8_t* program_end = nullptr;
-};
-
-// Both kinds of record begin with a length, 32 or 64 bits. Returns the end of the record.
-const std::uint8_t* take_record_end(Reader& reader) {
-  std::uint64_t length = reader.take<std::uint32_t>();
-  if (length == 0xffffffff) length = reader.take<std::uint64_t>();
-  return reader.position() + length;
-}
-
-bool read_common(const std::uint8_t* record, Description& to) {
-  Reader reader(record);
-  to.initial_end = take_record_end(reader);
-  reader.skip(4);  // the id, 0
-  const auto version = reader.take<std::uint8_t>();
-  const char* augmentation = reinterpret_cast<const char*>(reader.position());
-  reader.skip(std::strlen(augmentation) + 1);
-  to.code_alignment = reader.take_unsigned();
-  to.data_alignment = reader.take_signed();
-  const std::uint64_t return_register =
-      version == 1 ? reader.take<std::uint8_t>() : reader.take_unsigned();
-  if (return_register != register_return) return false;
-  to.initial = reader.position();
-  if (*augmentation == 0) return true;
-  if (*augmentation != 'z') return false;
-
-  to.has_augmentation = true;
-  const std::uint64_t size = reader.take_unsigned();
-  to.initial = reader.position() + size;
-  for (const char* letter = augmentation + 1; *letter != 0; ++letter) {
-    switch (*letter) {
-      case 'R':
-        to.encoding = reader.take<std::uint8_t>();
-        break;
-      case 'L':
-        reader.skip(1);
-        break;
-      case 'P':
-        reader.take_encoded(reader.take<std::uint8_t>());
-        break;
-      case 'S':
-        to.is_signal_frame = true;
-        break;
-      default:
-        return true;  // the rest is of no use to us, and its size is known
-    }
-  }
-  return true;
-}
-
-bool read_description(const std::uint8_t* record, Description& to) {
-  Reader reader(record);
-  to.program_end = take_record_end(reader);
-  const std::uint8_t* here = reader.position();
-  const auto distance = reader.take<std::uint32_t>();
-  if (!read_common(here - distance, to)) return false;
-  to.start = reader.take_encoded(to.encoding);
-  to.size = reader.take_encoded(to.encoding & 0x0f);
-  if (to.has_augmentation) {
-    const std::uint64_t size = reader.take_unsigned();
-    reader.skip(size);
-  }
-  to.program = reader.position();
-  return true;
-}
-
-// Finds the description of the function that `address` is in, by the binary search table the linker
-// writes.
-bool find_description(std::uintptr_t address, Description& to) {
-  dl_find_object object;
-  if (_dl_find_object(reinterpret_cast<void*>(address), &object) != 0) return false;
-  if (object.dlfo_eh_frame == nullptr) return false;
-  const auto* header = static_cast<const std::uint8_t*>(object.dlfo_eh_frame);
-  Reader reader(header + 1);  // after the version
-  const auto frame_encoding = reader.take<std::uint8_t>();
-  const auto count_encoding = reader.take<std::uint8_t>();
-  const auto table_encoding = reader.take<std::uint8_t>();
-  constexpr std::uint8_t from_header_32_bits = 0x3b;
-  if (table_encoding != from_header_32_bits || count_encoding == encoding_omitted) return false;
-  reader.take_encoded(frame_encoding);
-  std::uint64_t count = reader.take_encoded(count_encoding);
-
-  struct Entry {
-    std::int32_t start;
-    std::int32_t description;
-  };
-  const std::uint8_t* table = reader.position();
-  const auto entry_at = [table](std::uint64_t index) {
-    return Reader(table + index * sizeof(Entry)).take<Entry>();
-  };
-  const std::int64_t wanted =
-      static_cast<std::int64_t>(address - reinterpret_cast<std::uintptr_t>(header));
-  std::uint64_t first =
-      0;  // the last entry that starts at or below `wanted` is in [first, first + count)
-  while (count > 1) {
-    const std::uint64_t half = count / 2;
-    if (entry_at(first + half).start <= wanted) first += half;
-    count -= half;
-  }
-  if (count == 0 || entry_at(first).start > wanted) return false;
-  if (!read_description(header + entry_at(first).description, to)) return false;
-  return address - to.start < to.size;
-}
-
-// ---- Running a frame program
 
 // The instructions of frame programs, DW_CFA_x in DWARF. The first three have an operand in their
 // low six bits.
@@ -250,7 +64,7 @@ struct Row {
 
 class FrameProgram {
  public:
-  FrameProgram(const Description& description, std::uintptr_t address)
+  FrameProgram(const FrameDescription& description, std::uintptr_t address)
       : description_(description), wanted_(address), location_(description.start) {}
 
   // False where the program uses something we do not follow.
@@ -263,14 +77,14 @@ class FrameProgram {
 
  private:
   bool run(const std::uint8_t* from, const std::uint8_t* end) {
-    Reader reader(from);
+    TableReader reader(from);
     while (reader.position() < end && location_ <= wanted_) {
       if (!run_one(reader)) return false;
     }
     return true;
   }
 
-  bool run_one(Reader& reader) {
+  bool run_one(TableReader& reader) {
     const auto code = reader.take<std::uint8_t>();
     const std::uint8_t operand = code & 0x3f;
     switch (code & 0xc0) {
@@ -285,7 +99,7 @@ class FrameProgram {
     }
   }
 
-  bool run_extended(std::uint8_t code, Reader& reader) {
+  bool run_extended(std::uint8_t code, TableReader& reader) {
     switch (code) {
       case Op::nop:
         return true;
@@ -364,7 +178,7 @@ class FrameProgram {
   std::int64_t factored(std::uint64_t value) const {
     return static_cast<std::int64_t>(value) * description_.data_alignment;
   }
-  static const std::uint8_t* take_expression(Reader& reader) {
+  static const std::uint8_t* take_expression(TableReader& reader) {
     const std::uint8_t* expression = reader.position();
     const std::uint64_t size = reader.take_unsigned();
     reader.skip(size);
@@ -426,7 +240,7 @@ class FrameProgram {
   }
 
   static constexpr int max_depth = 8;
-  const Description& description_;
+  const FrameDescription& description_;
   const std::uintptr_t wanted_;
   std::uintptr_t location_;
   Row row_;
@@ -438,7 +252,7 @@ class FrameProgram {
 // An expression of the form "frame pointer + offset", or with `dereferenced` the word at that
 // address. Compilers write no other ones in ordinary functions.
 bool read_fp_expression(const std::uint8_t* expression, bool dereferenced, std::int64_t& offset) {
-  Reader reader(expression);
+  TableReader reader(expression);
   const std::uint64_t size = reader.take_unsigned();
   const std::uint8_t* end = reader.position() + size;
   constexpr std::uint8_t fp_plus = 0x70 + register_fp;  // DW_OP_breg6
@@ -489,8 +303,8 @@ UnwindRule to_rule(const Row& row) {
 }  // namespace
 
 UnwindRule find_unwind_rule(std::uintptr_t address) noexcept {
-  Description description;
-  if (!find_description(address, description) || description.is_signal_frame) return {};
+  FrameDescription description;
+  if (!find_frame_description(address, description) || description.is_signal_frame) return {};
   FrameProgram program(description, address);
   return program.run() ? to_rule(program.row()) : UnwindRule{};
 }

@@ -102,7 +102,8 @@ const char* state_name(TaskState state) {
 std::string stack_text(const Task& task) {
   if (task.state == TaskState::running) return current_stack_text();
   const auto [low, high] = task.hub->stack_bounds(task);
-  return low ? to_string(capture_suspended(task.fiber->context(), low, high)) : std::string();
+  return low ? to_string(capture_suspended(task.fiber->context(), low, high, red_zone))
+             : std::string();
 }
 
 std::string dump_hub(Hub& hub) {
@@ -123,7 +124,7 @@ std::string dump_hub(Hub& hub) {
       text += ", " + age_text(task.park->deadline - now) + " left";
     text += "\n";
     const auto [low, high] = hub.stack_bounds(task);
-    if (low) text += to_string(capture_suspended(task.fiber->context(), low, high), 12);
+    if (low) text += to_string(capture_suspended(task.fiber->context(), low, high, red_zone), 12);
   });
   if (listed > listed_limit)
     text += "  ... and " + std::to_string(listed - listed_limit) + " more\n";

@@ -98,24 +98,27 @@ struct Transfer {
   void* data;
 };
 
+// What a function may use below its stack pointer, without saying so.
+inline constexpr std::size_t red_zone = 128;
+
 // boost::context's jump_fcontext, inlined, and with its return address pushed by hand instead of by
 // a call. A processor predicts a `ret` by the last `call`; jump_fcontext leaves by a jump, so after
 // a plain call of it every return up the resumed stack is predicted one level off, at some 5 ns
 // each. This way calls and returns balance. It keeps the registers that a function must keep; the
-// rest is clobbered. The 128 bytes are the red zone.
+// rest is clobbered.
 [[gnu::always_inline]] inline Transfer jump(void* to, void* data) noexcept {
   void* context = nullptr;
   void* word = data;
   void* received = nullptr;
   asm volatile(
-      "leaq -128(%%rsp), %%rsp\n\t"
+      "leaq -%c[red_zone](%%rsp), %%rsp\n\t"
       "leaq 1f(%%rip), %%rax\n\t"
       "pushq %%rax\n\t"
       "jmp *jump_fcontext@GOTPCREL(%%rip)\n"
       "1:\n\t"
-      "leaq 128(%%rsp), %%rsp"
+      "leaq %c[red_zone](%%rsp), %%rsp"
       : "=&a"(context), "=&d"(received), "+D"(to), "+S"(word)
-      :
+      : [red_zone] "i"(red_zone)
       : "rcx", "r8", "r9", "r10", "r11", "memory", "cc", "xmm0", "xmm1", "xmm2", "xmm3", "xmm4",
         "xmm5", "xmm6", "xmm7", "xmm8", "xmm9", "xmm10", "xmm11", "xmm12", "xmm13", "xmm14",
         "xmm15");

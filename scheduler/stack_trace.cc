@@ -130,14 +130,14 @@ StackTrace capture_stack_trace(const UnwindContext& innermost, const StackBounds
   return trace;
 }
 
-StackTrace capture_suspended(const void* fcontext, const std::byte* low,
-                             const std::byte* high) noexcept {
+StackTrace capture_suspended(const void* fcontext, const std::byte* low, const std::byte* high,
+                             std::size_t below_frame) noexcept {
   // What Boost.Context's jump_fcontext pushes on x86-64: control words, r12 to r15, rbx, rbp, rip.
   constexpr std::size_t saved_words = 9;
   constexpr std::size_t fp = 7;
   constexpr std::size_t pc = 8;
   const auto* saved = static_cast<const std::uintptr_t*>(fcontext);
-  const auto sp = reinterpret_cast<std::uintptr_t>(saved + saved_words);
+  const auto sp = reinterpret_cast<std::uintptr_t>(saved + saved_words) + below_frame;
   const StackBounds bounds{.low = reinterpret_cast<std::uintptr_t>(low),
                            .high = reinterpret_cast<std::uintptr_t>(high)};
   if (reinterpret_cast<std::uintptr_t>(saved) < bounds.low || sp > bounds.high) return {};

@@ -28,9 +28,10 @@ StackTrace capture_stack_trace(int skip = 0) noexcept;
 StackTrace capture_stack_trace(const UnwindContext& innermost, const StackBounds& bounds) noexcept;
 
 /// The stack of a suspended fiber: `fcontext` as jump_fcontext left it, and its usable stack
-/// [low, high).
-StackTrace capture_suspended(const void* fcontext, const std::byte* low,
-                             const std::byte* high) noexcept;
+/// [low, high). `below_frame`: how far below the frame of the code that left it the stack pointer
+/// was then (fiber.h: red_zone).
+StackTrace capture_suspended(const void* fcontext, const std::byte* low, const std::byte* high,
+                             std::size_t below_frame = 0) noexcept;
 
 /// Which frames to show. `relevant` leaves out greenroom's own functions and the C++ runtime's at
 /// both ends; those between a user's functions are always shown.

@@ -81,8 +81,8 @@ EndingScope::~EndingScope() { hub_.ending = outer_; }
 
 namespace {
 
-[[noreturn]] void throw_actor_exit(Task& task) {
-  throw ActorExit(actor_of(task).extras->exit_reason);
+ActorExit exit_of_actor(const Task& task) {
+  return ActorExit(static_cast<const Actor&>(*task.extension).extras->exit_reason);
 }
 
 // A greenlet that became an actor is over.
@@ -134,7 +134,7 @@ std::string describe_identity(const TaskIdentity& identity) {
   return describe_actor(pid, names_of(pid), identity.label, identity.type);
 }
 
-constexpr TaskExtension::Ops actor_ops{&throw_actor_exit, &promoted_ended, &identify_actor,
+constexpr TaskExtension::Ops actor_ops{&exit_of_actor, &promoted_ended, &identify_actor,
                                        &describe_identity};
 
 void promote(Task& task) {

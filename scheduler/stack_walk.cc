@@ -15,8 +15,8 @@ namespace {
 //   address (47 bits) | the CFA is counted from fp (1) | fp saved at CFA - 8 * (n + 1), 0:
 //   unchanged (3) | offset / 8 (13)
 // The rules that do not fit, a few in a program, are worked out each time. A library that is
-// unloaded and another one loaded at the same addresses can leave wrong rules behind: a wrong line
-// in a report at worst.
+// unloaded and another one loaded at the same addresses leaves wrong rules behind until they are
+// forgotten: a wrong line in a report at worst, as the one caller to whom it matters sees to that.
 constexpr unsigned offset_bits = 13;
 constexpr unsigned saved_bits = 3;
 constexpr unsigned address_shift = offset_bits + saved_bits + 1;
@@ -128,6 +128,10 @@ bool unwind_step(UnwindContext& context, const StackBounds& bounds) noexcept {
   if (!load(caller.sp - 8, bounds, caller.pc) || caller.pc == 0) return false;
   context = caller;
   return true;
+}
+
+void forget_unwind_rules() noexcept {
+  for (auto& slot : known_rules) slot.store(0, std::memory_order_relaxed);
 }
 
 }  // namespace greenroom::detail

@@ -38,4 +38,7 @@ struct StackBounds {
 /// frame pointer is tried.
 bool unwind_step(UnwindContext& context, const StackBounds& bounds) noexcept;
 
+/// Drops the rules that are kept: what they are about may have been unloaded.
+void forget_unwind_rules() noexcept;
+
 }  // namespace greenroom::detail

@@ -14,8 +14,9 @@
 #include <typeinfo>
 
 namespace greenroom {
+class ActorExit;
 class Hub;
-}
+}  // namespace greenroom
 
 namespace greenroom::detail {
 
@@ -67,8 +68,8 @@ struct TaskIdentity;
 // The part of a task that a higher layer owns. An actor is a task with one.
 struct TaskExtension {
   struct Ops {
-    void (*throw_exit)(Task&);      // attention::exiting: throw what unwinds it; never returns
-    void (*ended)(Task&) noexcept;  // the body of a task that did not start as an actor is over
+    ActorExit (*exit_of)(const Task&);  // attention::exiting: what is thrown to unwind it
+    void (*ended)(Task&) noexcept;      // the body of one that did not start as an actor is over
     void (*identify)(const Task&, TaskIdentity&) noexcept;  // async-signal-safe
     std::string (*describe)(const TaskIdentity&);           // any thread
   };

@@ -221,18 +221,21 @@ void set_throw_capture_limit(std::uint32_t per_second) noexcept {
 
 }  // namespace greenroom::detail
 
-// Calls within this program, and those in libstdc++.so, reach this one first.
-extern "C" GREENROOM_WEAK __attribute__((visibility("default"))) void __cxa_throw(
-    void* object, std::type_info* type, void (*destroy)(void*)) {
+// Calls within this program, and those in libstdc++.so, reach this one first. Not declared by the
+// runtime's name, which does not return: so the last call can be a jump, and no frame of ours is on
+// the way to the handler.
+extern "C" GREENROOM_WEAK __attribute__((visibility("default"))) void greenroom_throw(
+    void* object, std::type_info* type, void (*destroy)(void*)) __asm__("__cxa_throw");
+void greenroom_throw(void* object, std::type_info* type, void (*destroy)(void*)) {
   using namespace greenroom::detail;
-  next_throw()(object, type, on_throw(object, *type, destroy, __builtin_frame_address(0)));
-  __builtin_unreachable();
+  destroy = on_throw(object, *type, destroy, __builtin_frame_address(0));
+  next_throw()(object, type, destroy);
 }
 
 // What calls become with -Wl,--wrap=__cxa_throw; __real___cxa_throw is then the archive's.
 extern "C" __attribute__((weak)) void __real___cxa_throw(void*, std::type_info*, void (*)(void*));
 extern "C" void __wrap___cxa_throw(void* object, std::type_info* type, void (*destroy)(void*)) {
   using namespace greenroom::detail;
-  __real___cxa_throw(object, type, on_throw(object, *type, destroy, __builtin_frame_address(0)));
-  __builtin_unreachable();
+  destroy = on_throw(object, *type, destroy, __builtin_frame_address(0));
+  __real___cxa_throw(object, type, destroy);
 }

@@ -1,5 +1,9 @@
 #include "greenroom/scheduler/unwind_probe.h"
 
+#include <link.h>
+
+#include <array>
+#include <atomic>
 #include <cstdint>
 #include <cstring>
 
@@ -26,7 +30,7 @@ struct Thrown {
   }
 };
 
-enum class Passing { through, caught, terminated };
+enum class Passing : std::uint8_t { through, caught, terminated };
 
 // One function's call-site table and what belongs to it.
 class LanguageData {
@@ -113,7 +117,7 @@ class LanguageData {
 };
 
 // What becomes of an exception that leaves the call at `address`.
-Passing pass_frame(std::uintptr_t address, const Thrown& thrown) noexcept {
+Passing find_passing(std::uintptr_t address, const Thrown& thrown) noexcept {
   FrameDescription function;
   if (!find_frame_description(address, function) || function.language_data == 0 ||
       function.personality != reinterpret_cast<std::uintptr_t>(&__gxx_personality_v0)) {
@@ -122,14 +126,79 @@ Passing pass_frame(std::uintptr_t address, const Thrown& thrown) noexcept {
   return LanguageData(function).pass(address, thrown);
 }
 
+// ---- Answers that are kept
+
+// The types asked about, few in a program, by number from 1 on; 0: one too many, or a pointer, of
+// which a handler may ask what it points to. A type that was unloaded leaves its number to the one
+// that comes to its address.
+std::uint64_t number_of(const std::type_info& type) noexcept {
+  static constinit std::array<std::atomic<const std::type_info*>, 15> types = {};
+  if (type.__is_pointer_p()) return 0;
+  for (std::size_t i = 0; i < types.size(); ++i) {
+    // Relaxed: only the addresses are compared.
+    const std::type_info* known = types[i].load(std::memory_order_relaxed);
+    if (known == nullptr && types[i].compare_exchange_strong(known, &type)) known = &type;
+    if (known == &type) return i + 1;
+  }
+  return 0;
+}
+
+// An answer and what it is about in one word, so that no reader sees half of one:
+//   address (47 bits) | number of the type (4) | Passing (2)
+class KnownPassings {
+ public:
+  Passing find(std::uintptr_t address, std::uint64_t type, const Thrown& thrown) noexcept {
+    if (type == 0) return find_passing(address, thrown);
+    const std::uint64_t key = (std::uint64_t{address} << 4 | type) << 2;
+    std::atomic<std::uint64_t>& slot = slots_[(key * 0x9e3779b97f4a7c15u) >> (64 - bits)];
+    // Relaxed: the word is the whole message.
+    const std::uint64_t word = slot.load(std::memory_order_relaxed);
+    if ((word & ~std::uint64_t{3}) == key) return static_cast<Passing>(word & 3);
+    const Passing passing = find_passing(address, thrown);
+    slot.store(key | static_cast<std::uint64_t>(passing), std::memory_order_relaxed);
+    return passing;
+  }
+
+  void forget() noexcept {
+    for (auto& slot : slots_) slot.store(0, std::memory_order_relaxed);
+  }
+
+ private:
+  static constexpr unsigned bits = 11;
+  std::array<std::atomic<std::uint64_t>, 1u << bits> slots_ = {};
+};
+
+// One for the process, as its code is.
+constinit KnownPassings known_passings;
+
+// Where a library was unloaded, another one may be by now, with other functions at the same
+// addresses. What is on a stack that is walked, or thrown, is still loaded, so nothing that is
+// noted meanwhile can be about what was unloaded.
+void forget_what_was_unloaded() noexcept {
+  static constinit std::atomic<std::uint64_t> seen = 0;
+  std::uint64_t unloaded = 0;
+  dl_iterate_phdr(
+      [](dl_phdr_info* info, std::size_t, void* data) {
+        *static_cast<std::uint64_t*>(data) = info->dlpi_subs;
+        return 1;  // every object says the same
+      },
+      &unloaded);
+  // acquire pairs with the release below: who reads the new count finds the tables empty.
+  if (seen.load(std::memory_order_acquire) == unloaded) return;
+  known_passings.forget();
+  forget_unwind_rules();
+  seen.store(unloaded, std::memory_order_release);
+}
+
 }  // namespace
 
 bool would_terminate(UnwindContext thrower, const StackBounds& bounds, const std::type_info& type,
                      void* object) noexcept {
+  forget_what_was_unloaded();
   const Thrown thrown{type, object};
+  const std::uint64_t number = number_of(type);
   do {
-    const std::uintptr_t call = thrower.pc - 1;
-    const Passing passing = pass_frame(call, thrown);
+    const Passing passing = known_passings.find(thrower.pc - 1, number, thrown);
     if (passing != Passing::through) return passing == Passing::terminated;
   } while (unwind_step(thrower, bounds));
   return false;

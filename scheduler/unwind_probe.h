@@ -2,8 +2,9 @@
 // that the C++ runtime would do, done without throwing.
 //
 // What is thrown from outside (a kill, a timeout) can hit a greenlet while it waits in a destructor
-// or another noexcept function. With the answer from here it stays pending instead. A few hundred
-// nanoseconds a frame, paid only when something is about to be thrown.
+// or another noexcept function. With the answer from here it stays pending instead. Asked only when
+// something is about to be thrown; answers are kept by code address and type, so that it takes a
+// few nanoseconds a frame, a few hundred the first time.
 //
 // A noexcept function has no entry for the call in its table (gcc), or one whose landing pad leads
 // to std::terminate (gcc where functions were inlined, clang). Where that is not understood, the

@@ -5,6 +5,7 @@
 // extras.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <memory>
 #include <string>
@@ -16,6 +17,7 @@
 #include "greenroom/actors/pid.h"
 #include "greenroom/actors/pid_table.h"
 #include "greenroom/mailbox/mailbox.h"
+#include "greenroom/scheduler/block_pool.h"
 #include "greenroom/scheduler/hub.h"
 #include "greenroom/scheduler/interrupt.h"
 
@@ -37,6 +39,9 @@ struct Signal;
 struct ActorExtras {
   ActorExtras();
   ~ActorExtras();
+  static void* operator new(std::size_t size) { return allocate_block(size); }
+  static void operator delete(void* block, std::size_t size) { release_block(block, size); }
+
   std::vector<std::string> names;
   std::string label;
   MailboxLimit limit;

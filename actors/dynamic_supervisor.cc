@@ -1,8 +1,10 @@
 // The supervisor whose children are started one by one: simple_one_for_one, or DynamicSupervisor.
 
 #include <algorithm>
+#include <unordered_map>
 
 #include "greenroom/actors/crash_report.h"
+#include "greenroom/actors/flat_index.h"
 #include "greenroom/actors/supervisor_core.h"
 
 namespace greenroom::detail {
@@ -31,8 +33,8 @@ class DynamicSupervisor final : public SupervisorCore {
 
   DynamicOptions options_;
   RestartIntensity intensity_;
-  boost::unordered_flat_map<Pid, Child, std::hash<Pid>> running_;
-  boost::unordered_flat_map<std::string, Child> restarting_;  // by made-up key
+  FlatIndex<Pid, Child> running_;
+  std::unordered_map<std::string, Child> restarting_;  // by made-up key
   std::size_t made_up_ids_ = 0;
 };
 
@@ -48,15 +50,15 @@ Outcome<Pid> DynamicSupervisor::start(ChildSpec spec) {
   child->pid = *pid;
   if (child->spec.options.restart == Restart::temporary)
     child->spec.start = nullptr;  // not needed again, and may own much
-  running_.emplace(*pid, std::move(child));
+  running_.insert(*pid, std::move(child));
   return pid;
 }
 
 void DynamicSupervisor::child_ended(const Exit& exit) {
-  const auto found = running_.find(exit.from);
-  if (found == running_.end()) return;
-  Child child = std::move(found->second);
-  running_.erase(found);
+  Child* const found = running_.find(exit.from);
+  if (!found) return;
+  Child child = std::move(*found);
+  running_.erase(exit.from);
   child->pid = Pid{};
   if (wants_restart(child->spec, exit.reason)) restart(std::move(child));
 }
@@ -66,7 +68,7 @@ void DynamicSupervisor::restart(Child child) {
   const Outcome<Pid> pid = start_one(child->spec);
   if (pid) {
     child->pid = *pid;
-    running_.emplace(*pid, std::move(child));
+    running_.insert(*pid, std::move(child));
     return;
   }
   log_line("child '" + child->id + "' did not start again: " + pid.reason().to_string());
@@ -85,22 +87,25 @@ void DynamicSupervisor::try_again(const std::string& key) {
 }
 
 Outcome<void> DynamicSupervisor::terminate_child(const TerminateChild& request) {
-  auto found = running_.find(request.pid);
-  if (!request.pid) {
-    found = std::find_if(running_.begin(), running_.end(),
-                         [&](const auto& entry) { return entry.second->id == request.id; });
+  Pid pid = request.pid;
+  if (!pid) {
+    running_.for_each([&](const Pid& at, const Child& child) {
+      if (child->id == request.id) pid = at;
+    });
   }
-  if (found == running_.end()) return ExitReason("not_found");
-  const Child child = std::move(found->second);
-  running_.erase(found);
+  Child* const found = running_.find(pid);
+  if (!found) return ExitReason("not_found");
+  const Child child = std::move(*found);
+  running_.erase(pid);
   terminate_one(*child);
   return {};
 }
 
 std::vector<ChildInfo> DynamicSupervisor::which() const {
   std::vector<ChildInfo> all;
-  for (const auto& [pid, child] : running_)
+  running_.for_each([&](const Pid& pid, const Child& child) {
     all.push_back({child->id, pid, false, child->spec.is_supervisor});
+  });
   for (const auto& [key, child] : restarting_)
     all.push_back({child->id, Pid{}, true, child->spec.is_supervisor});
   std::sort(all.begin(), all.end(),
@@ -112,18 +117,19 @@ ChildCounts DynamicSupervisor::counts() const {
   ChildCounts counts;
   counts.active = running_.size();
   counts.specs = running_.size() + restarting_.size();
-  for (const auto& [pid, child] : running_)
+  running_.for_each([&](const Pid&, const Child& child) {
     ++(child->spec.is_supervisor ? counts.supervisors : counts.workers);
+  });
   for (const auto& [key, child] : restarting_)
     ++(child->spec.is_supervisor ? counts.supervisors : counts.workers);
   return counts;
 }
 
 void DynamicSupervisor::terminate_all() {
-  auto running = std::exchange(running_, {});
+  const FlatIndex<Pid, Child> running = std::exchange(running_, {});
   restarting_.clear();
   std::vector<ChildState*> children;
-  for (auto& [pid, child] : running) children.push_back(child.get());
+  running.for_each([&](const Pid&, const Child& child) { children.push_back(child.get()); });
   std::sort(children.begin(), children.end(),
             [](const auto* a, const auto* b) { return a->pid < b->pid; });
   terminate_many(children);

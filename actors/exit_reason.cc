@@ -68,6 +68,16 @@ const ExitReason::Body* ExitReason::body_for(std::string_view tag) {
 
 ExitReason::ExitReason(std::string_view tag) : body_(body_for(tag)) {}
 
+std::shared_ptr<const ExitReason> ExitReason::share() const {
+  static constexpr const ExitReason* likely[] = {&Reason::killed, &Reason::shutdown, &Reason::kill,
+                                                 &Reason::normal};
+  for (const ExitReason* reason : likely) {
+    // Owned by nobody: it is there to the end of the process.
+    if (reason->body_ == body_) return {std::shared_ptr<void>(), reason};
+  }
+  return std::make_shared<const ExitReason>(*this);
+}
+
 ExitReason ExitReason::from_current_exception() {
   ExitReason reason(error_body.body);
   reason.body_ = new Thrown(std::current_exception(), detail::trace_of_current_exception());

@@ -36,6 +36,9 @@ class ExitReason {
   }
   ~ExitReason() { drop_reference(); }
 
+  // One that others share. Of a standard reason without allocating.
+  std::shared_ptr<const ExitReason> share() const;
+
   std::string_view tag() const { return body_->tag; }
   // normal, shutdown, or shutdown with a detail: no failure, and not reported.
   bool is_quiet() const { return body_->is_quiet; }

@@ -240,7 +240,7 @@ Placed send_owned_message(Pid to, Message& message) noexcept {
 
 void accept_exit(Actor& actor, const ExitReason& reason) {
   if (actor.is_exiting()) return;
-  actor.extra().exit_reason = std::make_shared<const ExitReason>(reason);
+  actor.extra().exit_reason = reason.share();
   Task& task = *actor.task;
   task.attention |= attention::exiting;
   if (task.state == TaskState::idle) {

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "greenroom/actors/crash_report.h"
+#include "greenroom/actors/flat_index.h"
 #include "greenroom/actors/supervisor_core.h"
 #include "greenroom/actors/timers.h"
 
@@ -39,12 +40,12 @@ class StaticSupervisor final : public SupervisorCore {
   void restart(ChildState& child);
   void restart_now(ChildState& child);
   void terminate_range(std::size_t first, std::size_t last);
-  void check_auto_shutdown(const ChildState& ended);
+  void check_auto_shutdown();
 
   SupervisorOptions options_;
   RestartIntensity intensity_;
   Children children_;  // in start order
-  boost::unordered_flat_map<Pid, ChildState*, std::hash<Pid>> running_;
+  FlatIndex<Pid, ChildState*> running_;
   std::size_t made_up_ids_ = 0;
 };
 
@@ -73,7 +74,7 @@ Outcome<Pid> StaticSupervisor::launch(ChildState& child) {
   if (!pid) return pid;
   child.pid = *pid;
   child.is_restarting = false;
-  running_[child.pid] = &child;
+  running_.insert(child.pid, &child);
   return pid;
 }
 
@@ -91,19 +92,19 @@ void StaticSupervisor::start_children() {
 }
 
 void StaticSupervisor::child_ended(const Exit& exit) {
-  const auto found = running_.find(exit.from);
-  if (found == running_.end()) return;  // no child of ours, or one that was ended on purpose
-  ChildState& child = *found->second;
-  running_.erase(found);
+  ChildState** const found = running_.find(exit.from);
+  if (!found) return;  // no child of ours, or one that was ended on purpose
+  ChildState& child = **found;
+  running_.erase(exit.from);
   child.pid = Pid{};
   if (wants_restart(child.spec, exit.reason)) return restart(child);
-  const ChildState ended = child;
+  const bool is_significant = child.spec.options.significant;
   if (child.spec.options.restart == Restart::temporary) erase(child.position);
-  check_auto_shutdown(ended);
+  if (is_significant) check_auto_shutdown();
 }
 
-void StaticSupervisor::check_auto_shutdown(const ChildState& ended) {
-  if (!ended.spec.options.significant) return;
+// A significant child has ended for good.
+void StaticSupervisor::check_auto_shutdown() {
   const bool any_left = std::any_of(children_.begin(), children_.end(), [](const auto& child) {
     return child->spec.options.significant && (child->pid || child->is_restarting);
   });
@@ -183,9 +184,8 @@ Outcome<Pid> StaticSupervisor::start(ChildSpec spec) {
 }
 
 Outcome<void> StaticSupervisor::terminate_child(const TerminateChild& request) {
-  const auto by_pid = running_.find(request.pid);
-  ChildState* child =
-      request.pid ? (by_pid == running_.end() ? nullptr : by_pid->second) : find(request.id);
+  ChildState** const by_pid = running_.find(request.pid);
+  ChildState* child = request.pid ? (by_pid ? *by_pid : nullptr) : find(request.id);
   if (!child) return ExitReason("not_found");
   terminate_range(child->position, child->position + 1);
   if (child->spec.options.restart == Restart::temporary) erase(child->position);

@@ -27,7 +27,7 @@ Pid detail::pid_of_name(std::string_view name) {
 
 void stop(ExitReason reason) {
   detail::current_actor();
-  throw ActorExit(std::make_shared<const ExitReason>(std::move(reason)));
+  throw ActorExit(reason.share());
 }
 
 void exit(Pid to, ExitReason reason) {

@@ -62,6 +62,16 @@ TEST(ExitReason, PrintsTheTagAndTheDetail) {
   EXPECT_EQ(out.str(), "boom: why");
 }
 
+TEST(ExitReason, IsTheSameWhenItIsShared) {
+  for (const ExitReason& reason :
+       {Reason::killed, Reason::normal, Reason::timeout, ExitReason("shutdown", 7)}) {
+    const std::shared_ptr<const ExitReason> shared = reason.share();
+    ASSERT_NE(shared, nullptr);
+    EXPECT_EQ(*shared, reason);
+    EXPECT_EQ(shared->has_detail(), reason.has_detail());
+  }
+}
+
 TEST(ExitReason, OfAnExceptionIsErrorWithItsTypeAndText) {
   try {
     throw std::out_of_range("seven");

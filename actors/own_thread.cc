@@ -22,12 +22,9 @@ Hub& start_own_thread(Hub& here, Hold& hold) {
     ActorHub::of(mine);     // others look into it: it must be there
     if (group) group->add(mine, HubGroup::Role::own_thread);
     promise.set_value({&mine, mine.hold()});
-    {
-      // The last task to end wakes the root.
-      const Uncancellable until_then;
-      park("hub.end");
-    }
-    if (group) group->remove(mine);
+    // The last task to end wakes the root; the hub leaves the group when it ends with its thread.
+    const Uncancellable until_then;
+    park("hub.end");
   }).detach();
   Started result = started.get();
   hold = std::move(result.second);

@@ -106,6 +106,7 @@ struct HubBinding {
       std::fprintf(stderr,
                    "greenroom: %zu greenlets did not end with their thread and were abandoned\n",
                    abandoned);
+      if (hub->group()) hub->group()->remove(*hub);
       detail::end_stall_watch(*hub);
       static_cast<void>(hub.release());
       return;
@@ -198,6 +199,9 @@ Hub::~Hub() {
   }
   deliver_all(port_.close());
   end_latecomers();
+  // Only now: as long as it was in, who waits for an answer from here is not told that none can
+  // come.
+  if (group_) group_->remove(*this);
   holds_->port = nullptr;
   destroy_retired();
   while (Fiber* fiber = idle_runners_) {

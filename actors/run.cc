@@ -10,6 +10,7 @@
 #include <thread>
 #include <vector>
 
+#include "greenroom/actors/ending.h"
 #include "greenroom/actors/placement.h"
 #include "greenroom/actors/verbs.h"
 #include "greenroom/io/signal_watcher.h"
@@ -24,50 +25,21 @@ namespace greenroom {
 
 namespace {
 
-using detail::Actor;
-using detail::ActorHub;
-using detail::Task;
-
 constexpr std::chrono::milliseconds look_again(2);
 constexpr std::chrono::seconds kill_grace(1);
-
-// An actor that some living actor looks after is left to that one.
-bool is_orphan(Hub& hub, const Actor& actor) {
-  if (!actor.parent) return true;
-  if (actor.parent.hub != hub.id()) return true;
-  const Actor* parent = ActorHub::of(hub).pids.find(actor.parent.number);
-  return !parent || parent->task == &hub.root();
-}
-
-void shut_down_orphans(Hub& hub) {
-  const Task* self = hub.current_task();
-  hub.for_each_task([&](Task& task) {
-    if (&task == self || &task == &hub.root()) return;
-    if (!task.extension) return task.ops->stop(task);
-    const Actor& actor = detail::actor_of(task);
-    if (is_orphan(hub, actor) && !actor.is_exiting()) {
-      detail::send_signal({detail::SignalKind::exit,
-                           hub.id() == actor.parent.hub ? actor.parent : Pid{}, actor.pid(), 0,
-                           Reason::shutdown});
-    }
-  });
-}
 
 // Ends all tasks of this hub but the calling one and the root: trees from their root, then whatever
 // that leaves. Returns how many could not be ended.
 std::size_t end_hub(Hub& hub, std::int64_t deadline, std::size_t survivors) {
   const Uncancellable uncancellable;
   while (hub.task_count() > survivors && hub.now() < deadline) {
-    shut_down_orphans(hub);
+    detail::shut_down_all(hub);
     if (hub.task_count() <= survivors) break;
     sleep(std::chrono::nanoseconds(look_again));
   }
   const std::int64_t kill_deadline = hub.now() + std::chrono::nanoseconds(kill_grace).count();
   while (hub.task_count() > survivors && hub.now() < kill_deadline) {
-    const Task* self = hub.current_task();
-    hub.for_each_task([&](Task& task) {
-      if (&task != self && &task != &hub.root()) task.ops->stop(task);
-    });
+    detail::kill_all(hub);
     sleep(std::chrono::nanoseconds(look_again));
   }
   return hub.task_count() > survivors ? hub.task_count() - survivors : 0;

@@ -8,8 +8,8 @@
 #include <optional>
 
 #include "greenroom/actors/actor.h"
+#include "greenroom/actors/ending.h"
 #include "greenroom/actors/registry.h"
-#include "greenroom/actors/signals.h"
 #include "greenroom/actors/timer_table.h"
 #include "greenroom/io/libev_poller.h"
 #include "greenroom/scheduler/dump.h"
@@ -17,50 +17,23 @@
 
 namespace greenroom::testkit::detail {
 
-using greenroom::detail::Actor;
 using greenroom::detail::ActorHub;
-using greenroom::detail::SignalKind;
+using greenroom::detail::is_own_task;
 using greenroom::detail::Task;
 
 namespace {
 
 // The stack of the hub's thread, if it has one, is not a task that a test has made.
 std::size_t own_tasks(Hub& hub) { return hub.environment() ? 0 : 1; }
-bool is_own(Hub& hub, const Task& task) { return !hub.environment() && &task == &hub.root(); }
-
-// As run(): an actor with a living parent is left to that one, which may be a supervisor.
-bool is_orphan(Hub& hub, const Actor& actor) {
-  if (!actor.parent || actor.parent.hub != hub.id()) return true;
-  const Actor* parent = ActorHub::of(hub).pids.find(actor.parent.number);
-  return !parent || is_own(hub, *parent->task);
-}
 
 }  // namespace
-
-void shut_down(Hub& hub) {
-  const Task* self = hub.current_task();
-  hub.for_each_task([&](Task& task) {
-    if (&task == self || is_own(hub, task)) return;
-    if (!task.extension) return task.ops->stop(task);
-    const Actor& actor = greenroom::detail::actor_of(task);
-    if (!is_orphan(hub, actor) || actor.is_exiting()) return;
-    const Pid from = actor.parent.hub == hub.id() ? actor.parent : Pid{};
-    greenroom::detail::send_signal({SignalKind::exit, from, actor.pid(), 0, Reason::shutdown});
-  });
-}
-
-void kill_all(Hub& hub) {
-  const Task* self = hub.current_task();
-  hub.for_each_task([&](Task& task) {
-    if (&task != self && !is_own(hub, task)) task.ops->stop(task);
-  });
-}
 
 std::vector<std::string> leaks_of(Hub& hub) {
   std::vector<std::string> leaks;
   if (hub.task_count() > own_tasks(hub)) {
     hub.for_each_task([&](Task& task) {
-      if (!is_own(hub, task)) leaks.push_back(greenroom::detail::describe(task) + " has not ended");
+      if (!is_own_task(hub, task))
+        leaks.push_back(greenroom::detail::describe(task) + " has not ended");
     });
     leaks.push_back("where they are:\n" + greenroom::detail::dump_hub(hub));
     return leaks;  // whose timers the rest may be

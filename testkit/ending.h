@@ -1,4 +1,4 @@
-// The end of a test: what is left is told to end, and what is left then is named.
+// The end of a test: what is left after everybody was told to end is named.
 // For the thread of the hub in question.
 #pragma once
 
@@ -9,12 +9,6 @@
 #include "greenroom/scheduler/hub.h"
 
 namespace greenroom::testkit::detail {
-
-// Sends `shutdown` to each actor that no living actor of this hub looks after, and kills plain
-// greenlets; spares the current task and the thread's own.
-void shut_down(Hub& hub);
-// Kills all but the current task and the thread's own.
-void kill_all(Hub& hub);
 
 // A line for each thing that is left on a hub whose tasks should have ended: tasks (but the
 // thread's own), timers that belong to none, names.

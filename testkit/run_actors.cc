@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "greenroom/actors/actors.h"
+#include "greenroom/actors/ending.h"
 #include "greenroom/actors/placement.h"
 #include "greenroom/scheduler/dump.h"
 #include "greenroom/scheduler/event.h"
@@ -44,8 +45,8 @@ bool end_tasks(Hub& hub, void (*tell)(Hub&), std::size_t survivors,
 
 void end_hub(Hub& hub, std::size_t survivors) {
   const Uncancellable uncancellable;
-  if (!end_tasks(hub, &detail::shut_down, survivors, shutdown_grace))
-    end_tasks(hub, &detail::kill_all, survivors, kill_grace);
+  if (!end_tasks(hub, &greenroom::detail::shut_down_all, survivors, shutdown_grace))
+    end_tasks(hub, &greenroom::detail::kill_all, survivors, kill_grace);
 }
 
 // The hubs and threads of one run_actors.

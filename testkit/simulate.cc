@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "greenroom/actors/actor.h"
+#include "greenroom/actors/ending.h"
 #include "greenroom/actors/placement.h"
 #include "greenroom/scheduler/dump.h"
 #include "greenroom/testkit/ending.h"
@@ -208,7 +209,8 @@ std::vector<std::string> Simulator::end() {
   const std::uint64_t steps = steps_;
   const int points = environment_.points();
   environment_.observe(nullptr, false);
-  if (!end_tasks(&detail::shut_down, shutdown_grace)) end_tasks(&detail::kill_all, kill_grace);
+  if (!end_tasks(&greenroom::detail::shut_down_all, shutdown_grace))
+    end_tasks(&greenroom::detail::kill_all, kill_grace);
   assert(points == environment_.points());
   steps_ = steps;
   std::vector<std::string> leaks;

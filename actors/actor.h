@@ -113,16 +113,23 @@ Actor& current_actor();
 // The current actor, or null: no hub, hub work, or a greenlet that is none.
 Actor* current_actor_if_any() noexcept;
 
-// Puts a message into an actor's mailbox and sees to it that it is read. Limits are the caller's
-// matter.
-inline void enqueue(Actor& actor, MessagePointer message) {
-  actor.mailbox.push(std::move(message));
+// After a push into its mailbox: sees to it that it is read.
+inline void tell_of_mail(Actor& actor) {
   Task& task = *actor.task;
   if (task.state == TaskState::idle) {
     task.hub->activate(task);
   } else if (task.state == TaskState::parked && task.park->waits_for.kind == WaitsFor::Kind::mail) {
     task.hub->wake(task, task.epoch, ParkResult::woken);
   }
+}
+// Limits are the caller's matter.
+inline void enqueue(Actor& actor, MessagePointer message) {
+  actor.mailbox.push(std::move(message));
+  tell_of_mail(actor);
+}
+inline void enqueue_signal(Actor& actor, MessagePointer message) {
+  actor.mailbox.push_signal(std::move(message));
+  tell_of_mail(actor);
 }
 
 // The life of an actor ends: its name is freed, its number dead, links and monitors are told, its

@@ -12,7 +12,6 @@
 
 #include "greenroom/actors/reply.h"
 #include "greenroom/mailbox/message.h"
-#include "greenroom/scheduler/time.h"
 
 namespace greenroom::detail {
 
@@ -26,17 +25,15 @@ struct RequestOps {
 
 struct Request : Message {
   Request(const TypeOps& type, std::size_t value_offset, const RequestOps& request_ops)
-      : Message(type, value_offset), ops(&request_ops) {
-    MessageAccess::set_kind(*this, MessageKind::request);
-  }
+      : Message(type, value_offset, MessageKind::request), ops(&request_ops) {}
   ~Request() {
     if (reply) drop_reply(reply);
   }
 
   const RequestOps* ops;
-  // Of a call; a cast has neither.
+  // Of a call; a cast has none, and no deadline.
   ReplyHandle reply = {};
-  std::int64_t deadline = no_deadline;
+  std::int64_t deadline;
 };
 
 template <class M>

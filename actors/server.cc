@@ -24,11 +24,6 @@ void construct(ServerTask& task) {
   send_reply<void>(start->starter, {});
 }
 
-bool is_for(const Request& request, const ServerTask& task) {
-  return request.ops->server == task.server_ops->type ||
-         *request.ops->server == *task.server_ops->type;
-}
-
 // As gen_server: the parent's exit ends a server that traps exits, through terminate.
 void stop_with_parent(const ServerTask& task, const Message& message) {
   if (!message.is<Exit>() || !task.actor.parent) return;
@@ -37,13 +32,20 @@ void stop_with_parent(const ServerTask& task, const Message& message) {
     throw ActorExit(std::make_shared<const ExitReason>(exit.reason));
 }
 
-// What is no request of this server's.
-[[gnu::noinline]] void handle_other(ServerTask& task, Message& message) {
+// What is no request, or another server's, or of this one by another shared library.
+[[gnu::noinline]] void handle_other(ServerTask& task) {
+  Message& message = *task.current;
+  if (MessageAccess::kind(message) == MessageKind::request) {
+    auto& request = static_cast<Request&>(message);
+    if (*request.ops->server == *task.server_ops->type)
+      return request.ops->invoke(task.server(), request);
+  }
   if (MessageAccess::kind(message) == MessageKind::signal) stop_with_parent(task, message);
   if (!task.server_ops->handle_other(task.server(), message)) {
     log_line(describe_actor(task) + " dropped a message of type " + message.type_name() +
              ": it has no handler for it");
   }
+  MessageAccess::destroy(message);
 }
 
 [[gnu::noinline]] void clean_up_after_handler(ServerTask& task) {
@@ -57,8 +59,8 @@ void stop_with_parent(const ServerTask& task, const Message& message) {
 // handler throws on stays in `current`: it is still to be answered.
 inline void handle_mail(ServerTask& task) {
   Mailbox& mailbox = task.actor.mailbox;
-  for (std::size_t left = std::min<std::size_t>(mailbox.size(), Hub::largest_slice); left > 0;
-       --left) {
+  std::size_t left = mailbox.size();
+  for (left = std::min(left, Hub::slice_for(left)); left > 0; --left) {
     if ((task.attention & attention::throws) != 0) [[unlikely]] {
       if ((task.attention & attention::exiting) != 0) return;
       throw_pending();
@@ -67,11 +69,12 @@ inline void handle_mail(ServerTask& task) {
     if (!message) return;  // a handler took some itself
     task.current = message;
     auto& request = static_cast<Request&>(*message);
-    if (MessageAccess::kind(*message) == MessageKind::request && is_for(request, task)) [[likely]] {
+    // Nothing but the task is needed after this: what is kept over a call is saved in each slice.
+    if (MessageAccess::kind(*message) == MessageKind::request &&
+        request.ops->server == task.server_ops->type) [[likely]] {
       request.ops->invoke(task.server(), request);
     } else {
-      handle_other(task, *message);
-      MessageAccess::destroy(*message);
+      handle_other(task);
     }
     task.current = nullptr;
     if (task.interrupts || task.actor.extras) clean_up_after_handler(task);
@@ -130,7 +133,7 @@ Request* current_request(const ServerTask& task) {
 
 void run_server(Task& raw) {
   auto& task = static_cast<ServerTask&>(raw);
-  std::optional<ExitReason> failure;
+  std::unique_ptr<const ExitReason> failure;
   try {
     // An exit that finds no handler running is taken as a value: nothing needs to be unwound.
     if ((task.attention & attention::exiting) == 0) [[likely]] {
@@ -143,11 +146,11 @@ void run_server(Task& raw) {
       if (!task.actor.mailbox.empty()) task.hub->activate(task);
       return;
     }
-    failure = *task.actor.extras->exit_reason;
+    failure = std::make_unique<const ExitReason>(*task.actor.extras->exit_reason);
   } catch (const ActorExit& exit) {
-    failure = exit.reason();
+    failure = std::make_unique<const ExitReason>(exit.reason());
   } catch (...) {
-    failure = reason_of_current_exception();
+    failure = std::make_unique<const ExitReason>(reason_of_current_exception());
   }
   end_with(task, *failure);
 }

@@ -47,16 +47,11 @@ void deliver_message(Hub& hub, PostNode& node) {
   }
 }
 
-void put_signal_message(Actor& actor, MessagePointer message) {
-  MessageAccess::set_kind(*message, MessageKind::signal);
-  enqueue(actor, std::move(message));
-}
-
 // The decision table of erlang:exit/2 and of links.
 void receive_exit(Actor& actor, Pid from, const ExitReason& reason, bool is_link) {
   if (actor.is_exiting()) return;
   if (!is_link && reason == Reason::kill) return accept_exit(actor, Reason::killed);
-  if (actor.traps_exits) return put_signal_message(actor, make_message(Exit{from, reason}));
+  if (actor.traps_exits) return enqueue_signal(actor, make_message(Exit{from, reason}));
   if (reason == Reason::normal) return;
   accept_exit(actor, reason);
 }
@@ -129,7 +124,7 @@ void apply(Hub& hub, const Signal& signal) {
       // One that was demonitored while the Down was under way gets none.
       // An exiting one gets its own: what unwinds (~Tasks) may wait for the end of others.
       if (!actor->extras || !actor->extras->watching.erase(signal.id)) return;
-      put_signal_message(
+      enqueue_signal(
           *actor, make_message(Down{MonitorRef(signal.id, signal.to), signal.from, signal.reason}));
       return;
     case SignalKind::abandon:

@@ -8,6 +8,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <utility>
 
 #include "greenroom/mailbox/message.h"
 #include "greenroom/scheduler/task.h"
@@ -26,15 +27,19 @@ class Mailbox {
   // Of these, how many count against a limit.
   std::size_t user_size() const { return size_ - signals_; }
 
-  // Appends; never refuses.
+  // Appends; never refuses. Not for signals.
   void push(detail::MessagePointer message) noexcept {
     Message* node = message.release();
-    if (MessageAccess::kind(*node) == detail::MessageKind::signal) [[unlikely]]
-      ++signals_;
     node->next = nullptr;
     *tail_ = node;
     tail_ = next_link(*node);
     ++size_;
+  }
+  // The same for one that becomes a signal, and does not count against a limit.
+  void push_signal(detail::MessagePointer message) noexcept {
+    MessageAccess::set_kind(*message, detail::MessageKind::signal);
+    ++signals_;
+    push(std::move(message));
   }
 
   // The oldest; null if there is none. Not while a receive is in progress.

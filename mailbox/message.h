@@ -61,7 +61,7 @@ using Stored = std::conditional_t<std::is_same_v<std::decay_t<T>, const char*> |
 template <class T>
 struct MessageOf;
 
-enum class MessageKind : std::uint8_t {
+enum class MessageKind : std::uint16_t {
   user,     // counted by the mailbox limit
   request,  // the same, and somebody waits for the reply: see actors/request.h
   signal,   // Exit, Down: never refused, never dropped
@@ -86,8 +86,9 @@ class Message : public detail::PostNode {
   std::string type_name() const;
 
  protected:
-  Message(const detail::TypeOps& type, std::size_t value_offset) noexcept
-      : type_(&type), value_offset_(static_cast<std::uint16_t>(value_offset)) {}
+  Message(const detail::TypeOps& type, std::size_t value_offset,
+          detail::MessageKind kind = detail::MessageKind::user) noexcept
+      : type_(&type), value_offset_(static_cast<std::uint16_t>(value_offset)), kind_(kind) {}
   ~Message() = default;
 
  private:
@@ -98,9 +99,9 @@ class Message : public detail::PostNode {
   friend struct MessageAccess;
 
   const detail::TypeOps* type_;
-  std::uint64_t target_ = 0;  // the receiving pid's number, while in an inbox
+  std::uint64_t target_;  // the receiving pid's number, while in an inbox
   std::uint16_t value_offset_;
-  detail::MessageKind kind_ = detail::MessageKind::user;
+  detail::MessageKind kind_;
 };
 
 // The runtime's view of a message.

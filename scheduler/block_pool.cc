@@ -2,8 +2,11 @@
 
 #include <sys/mman.h>
 
+#include <algorithm>
+#include <array>
 #include <cassert>
 #include <cstdlib>
+#include <memory>
 #include <mutex>
 #include <new>
 #include <utility>
@@ -13,13 +16,16 @@ namespace greenroom::detail {
 
 constinit thread_local BlockPool* thread_block_pool = nullptr;
 
-// Batches not in any hub's list, and the chunk that new blocks are cut from.
+// Batches not in any hub's magazine, and the chunk that new blocks are cut from.
 struct Depot {
-  using Block = BlockPool::Block;
+  struct Batch {
+    std::array<void*, BlockPool::batch_size> blocks;
+  };
   static constexpr std::size_t chunk_size = std::size_t{1} << 20;
 
   std::mutex mutex;
-  std::vector<Block*> batches[BlockPool::classes];
+  std::vector<std::unique_ptr<Batch>> batches[BlockPool::classes];
+  std::vector<std::unique_ptr<Batch>> empty;
   std::byte* cursor = nullptr;
   std::byte* end = nullptr;
   BlockPool shared;  // for threads without a hub
@@ -32,24 +38,32 @@ struct Depot {
     return *depot;
   }
 
-  Block* take_batch(std::size_t index) {
+  // Fills `blocks` with batch_size free ones.
+  void take_batch(std::size_t index, void** blocks) {
     const std::lock_guard lock(mutex);
-    if (!batches[index].empty()) {
-      Block* head = batches[index].back();
-      batches[index].pop_back();
-      return head;
-    }
-    return cut_batch((index + 1) * BlockPool::granule);
+    if (batches[index].empty()) return cut_batch((index + 1) * BlockPool::granule, blocks);
+    std::unique_ptr<Batch> batch = std::move(batches[index].back());
+    batches[index].pop_back();
+    std::copy(batch->blocks.begin(), batch->blocks.end(), blocks);
+    empty.push_back(std::move(batch));
   }
 
-  void put_batch(std::size_t index, Block* head) noexcept {
+  void put_batch(std::size_t index, void* const* blocks) noexcept {
     const std::lock_guard lock(mutex);
-    batches[index].push_back(head);
+    std::unique_ptr<Batch> batch;
+    if (empty.empty()) {
+      batch = std::make_unique<Batch>();
+    } else {
+      batch = std::move(empty.back());
+      empty.pop_back();
+    }
+    std::copy_n(blocks, BlockPool::batch_size, batch->blocks.begin());
+    batches[index].push_back(std::move(batch));
   }
 
  private:
-  Block* cut_batch(std::size_t size) {
-    const std::size_t wanted = size * BlockPool::batch;
+  void cut_batch(std::size_t size, void** blocks) {
+    const std::size_t wanted = size * BlockPool::batch_size;
     if (static_cast<std::size_t>(end - cursor) < wanted) {
       void* chunk =
           mmap(nullptr, chunk_size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
@@ -57,14 +71,11 @@ struct Depot {
       cursor = static_cast<std::byte*>(chunk);
       end = cursor + chunk_size;
     }
-    Block* head = nullptr;
-    for (std::uint32_t i = BlockPool::batch; i-- > 0;) {
-      auto* block = reinterpret_cast<Block*>(cursor + i * size);
-      block->next = head;
-      head = block;
+    // The last one is used first: in the order of addresses.
+    for (std::uint32_t i = 0; i < BlockPool::batch_size; ++i) {
+      blocks[BlockPool::batch_size - 1 - i] = cursor + i * size;
     }
     cursor += wanted;
-    return head;
   }
 };
 
@@ -73,11 +84,10 @@ BlockPool::~BlockPool() {
   Depot& depot = Depot::instance();
   if (this == &depot.shared) return;
   for (std::size_t index = 0; index < classes; ++index) {
-    FreeList& list = lists_[index];
+    Magazine& magazine = magazines_[index];
     const std::lock_guard lock(depot.shared_mutex);
-    while (Block* block = list.head) {
-      list.head = block->next;
-      depot.shared.release(block, (index + 1) * granule);
+    while (magazine.count > 0) {
+      depot.shared.release(magazine.blocks[--magazine.count], (index + 1) * granule);
     }
   }
 }
@@ -91,21 +101,18 @@ void* BlockPool::allocate_large(std::size_t size) {
 
 void BlockPool::release_large(void* memory) noexcept { std::free(memory); }
 
-void* BlockPool::refill(std::size_t index) {
-  FreeList& list = lists_[index];
-  Block* head = Depot::instance().take_batch(index);
-  list.head = head->next;
-  list.count = batch - 1;
-  return head;
+void BlockPool::refill(std::size_t index) {
+  Magazine& magazine = magazines_[index];
+  Depot::instance().take_batch(index, magazine.blocks);
+  magazine.count = batch_size;
 }
 
 // The newer half stays: it is warm.
 void BlockPool::overflow(std::size_t index) noexcept {
-  FreeList& list = lists_[index];
-  Block* last = list.head;
-  for (std::uint32_t i = 1; i < batch; ++i) last = last->next;
-  Depot::instance().put_batch(index, std::exchange(last->next, nullptr));
-  list.count = batch;
+  Magazine& magazine = magazines_[index];
+  Depot::instance().put_batch(index, magazine.blocks);
+  std::copy_n(magazine.blocks + batch_size, batch_size, magazine.blocks);
+  magazine.count = batch_size;
 }
 
 void* allocate_shared_block(std::size_t size) {

@@ -2,8 +2,10 @@
 // process.
 //
 // allocate and release may be called on any thread, and a block may be released on another thread
-// than it was allocated on: it joins the releasing hub's list. Full batches move between the lists
-// and the depot, so a hub that only receives feeds one that only sends, at one lock per batch.
+// than it was allocated on: it joins the releasing hub's magazine. Full batches move between the
+// magazines and the depot, so a hub that only receives feeds one that only sends, at one lock per
+// batch. What is free is listed by address and never linked through the blocks: whoever takes one
+// that another processor has used need not wait for its memory.
 // Blocks above the largest class go to malloc. Memory of the classes is kept for the life of the
 // process. Under sanitizers every block is malloc's, so that they see each use after free.
 //
@@ -31,35 +33,28 @@ class BlockPool {
   void* allocate(std::size_t size) {
     if (!is_pooled(size)) return allocate_large(size);
     const std::size_t index = (size - 1) / granule;
-    FreeList& list = lists_[index];
-    Block* block = list.head;
-    if (!block) [[unlikely]]
-      return refill(index);
-    list.head = block->next;
-    --list.count;
-    return block;
+    Magazine& magazine = magazines_[index];
+    if (magazine.count == 0) [[unlikely]]
+      refill(index);
+    return magazine.blocks[--magazine.count];
   }
   void release(void* memory, std::size_t size) noexcept {
     if (!is_pooled(size)) return release_large(memory);
     const std::size_t index = (size - 1) / granule;
-    FreeList& list = lists_[index];
-    auto* block = static_cast<Block*>(memory);
-    block->next = list.head;
-    list.head = block;
-    if (++list.count >= 2 * batch) [[unlikely]]
+    Magazine& magazine = magazines_[index];
+    magazine.blocks[magazine.count] = memory;
+    if (++magazine.count == 2 * batch_size) [[unlikely]]
       overflow(index);
   }
 
  private:
-  struct Block {
-    Block* next;
-  };
-  struct FreeList {
-    Block* head = nullptr;
-    std::uint32_t count = 0;
-  };
-  static constexpr std::uint32_t batch = 64;
+  static constexpr std::uint32_t batch_size = 64;
   static constexpr std::size_t classes = largest / granule;
+
+  struct Magazine {
+    std::uint64_t count = 0;
+    void* blocks[2 * batch_size];  // the first `count`, oldest first
+  };
 
 #if defined(GREENROOM_ASAN) || defined(GREENROOM_TSAN)
   static constexpr bool is_pooled(std::size_t) { return false; }
@@ -69,10 +64,10 @@ class BlockPool {
   static void* allocate_large(std::size_t size);
   static void release_large(void* memory) noexcept;
 
-  void* refill(std::size_t index);
+  void refill(std::size_t index);
   void overflow(std::size_t index) noexcept;
 
-  FreeList lists_[classes];
+  Magazine magazines_[classes];
 
   friend struct Depot;
 };

@@ -46,6 +46,11 @@ constexpr std::int64_t thread_end_grace = 5'000'000'000;
 // with work.
 std::atomic<int> awake_hubs{0};
 
+// A timer's sequence is unique in the process: an error that says whose it is may go to another
+// hub.
+constexpr std::uint64_t timers_of_a_hub = std::uint64_t{1} << 40;
+std::atomic<std::uint64_t> hubs_made{0};
+
 int usable_processors() noexcept {
   static const int count = [] {
     cpu_set_t set;
@@ -149,12 +154,11 @@ Hub& Hub::make_current() { return HubBinding::make(); }
 Hub::Hub()
     : port_(detail::Port::open(*this)),
       housekept_at_(clock_.synchronize()),
-      timers_(housekept_at_),
+      timers_(housekept_at_, timers_of_a_hub * hubs_made.fetch_add(1)),
       poller_(std::make_unique<detail::FutexPoller>(port_)),
       holds_(std::make_shared<Hold::Counter>()) {
   id_ = port_.number();
   holds_->port = &port_;
-  new_deadlines_.next_new = new_deadlines_.previous_new = &new_deadlines_;
   bind();
   fiber_ = &thread_fiber_;
   thread_task_ = root_ = new Task(root_ops);
@@ -171,12 +175,11 @@ Hub::Hub(detail::Environment& environment)
     : environment_(&environment),
       port_(detail::Port::open(*this)),
       housekept_at_(environment.now()),
-      timers_(housekept_at_),
+      timers_(housekept_at_, timers_of_a_hub * hubs_made.fetch_add(1)),
       poller_(std::make_unique<detail::FutexPoller>(port_)),
       holds_(std::make_shared<Hold::Counter>()) {
   id_ = port_.number();
   holds_->port = &port_;
-  new_deadlines_.next_new = new_deadlines_.previous_new = &new_deadlines_;
   awake_hubs.fetch_add(1);
   install_reports();
 }
@@ -353,16 +356,16 @@ std::size_t Hub::end_all_tasks(std::int64_t grace) {
 inline void Hub::start_slice(Task& task) noexcept {
   task.state = TaskState::running;
   current_ = &task;
-  budget_ = slice_budget_;
-  slice_extension_ = largest_slice;
+  slice_ = whole_slice_;
   ++statistics_.slices;
 }
 
 bool Hub::extend_slice(std::size_t mail) noexcept {
+  if (slice_.extension == mail_slice) slice_.extension = static_cast<int>(slice_for(mail));
   const int more =
-      static_cast<int>(std::min<std::size_t>(mail, static_cast<std::size_t>(slice_extension_)));
-  slice_extension_ -= more;
-  budget_ = more;
+      static_cast<int>(std::min<std::size_t>(mail, static_cast<std::size_t>(slice_.extension)));
+  slice_.extension -= more;
+  slice_.budget = more;
   return more > 0;
 }
 
@@ -373,6 +376,7 @@ inline Task* Hub::pick() noexcept {
 
 inline void Hub::switch_out(Task& self) noexcept {
   Fiber& from = *fiber_;
+  if (!self.fiber) self.fiber = &from;
   Task* next = pick();
   if (next == &self) {
     start_slice(self);
@@ -433,11 +437,10 @@ void Hub::leave_dedicated() {
 }
 
 inline void Hub::run_fresh(Task& task) {
-  task.fiber = fiber_;
   start_slice(task);
   task.ops->run(task);
   current_ = nullptr;
-  task.fiber = nullptr;
+  if (task.fiber) task.fiber = nullptr;
   if (task.state == TaskState::running) {
     finish(task);
   } else if (environment_) [[unlikely]] {
@@ -486,6 +489,7 @@ void keep_for_ever(Task& task) {
 
 void Hub::abandon_current() noexcept {
   Task& self = *current_;
+  self.fiber = fiber_;
   keep_for_ever(self);
   self.state = TaskState::abandoned;
   self.ops->abandoned(self);
@@ -533,8 +537,9 @@ void Hub::destroy_retired() noexcept {
 }
 
 std::pair<const std::byte*, const std::byte*> Hub::stack_bounds(const Task& task) const {
-  if (!task.fiber || task.fiber->is_thread()) return {nullptr, nullptr};
-  return {task.fiber->stack().base, task.fiber->stack().top()};
+  const Fiber* fiber = &task == current_ ? fiber_ : task.fiber;
+  if (!fiber || fiber->is_thread()) return {nullptr, nullptr};
+  return {fiber->stack().base, fiber->stack().top()};
 }
 
 // ---- parking ----
@@ -542,43 +547,50 @@ std::pair<const std::byte*, const std::byte*> Hub::stack_bounds(const Task& task
 namespace {
 
 void expire(detail::TimerNode& node) noexcept {
-  const auto& timer = static_cast<detail::DeadlineTimer&>(node);
+  const auto& timer = static_cast<detail::ParkDeadline::Timer&>(node);
   timer.task->hub->wake(*timer.task, timer.epoch, ParkResult::expired);
 }
 
 }  // namespace
 
+void detail::ParkDeadline::arm_all(TimerWheel& timers) noexcept {
+  for (ParkDeadline* deadline = next_; deadline != this;) {
+    ParkDeadline* next = std::exchange(deadline->next_, nullptr);
+    Task& task = *deadline->task_;
+    Timer& timer = *new (&deadline->timer) Timer;
+    timer.fire = &expire;
+    timer.task = &task;
+    timer.epoch = task.epoch;
+    // One that is awake already, and only waits for its turn, is not armed any more.
+    if (task.state == TaskState::parked) timers.arm(timer, task.park->deadline);
+    deadline = next;
+  }
+  next_ = previous_ = this;
+}
+
 inline ParkResult Hub::park_for(const detail::UnwindContext& primitive, const char* reason,
                                 std::int64_t deadline, detail::WaitsFor waits_for) noexcept {
   Task& self = *current_;
   assert(bound_hub == this && self.state == TaskState::running);
-  bool may_throw = self.uncancellable == 0 && thread_.exceptions->uncaught == 0;
   if (environment_) environment_->suspending(self);
-  if (may_throw && (self.attention & detail::attention::throws) != 0) [[unlikely]] {
-    may_throw = !would_interrupt_terminate(self, primitive);
-    if (may_throw) return ParkResult::interrupted;
+  detail::ParkFrame frame{reason,
+                          deadline,
+                          housekept_at_,
+                          waits_for,
+                          self.uncancellable == 0 && thread_.exceptions->uncaught == 0,
+                          primitive};
+  if (frame.may_throw && (self.attention & detail::attention::throws) != 0) [[unlikely]] {
+    frame.may_throw = !would_interrupt_terminate(self, frame.primitive);
+    if (frame.may_throw) return ParkResult::interrupted;
   }
-  const detail::ParkFrame frame{reason, deadline, housekept_at_, waits_for, may_throw, primitive};
   self.park = &frame;
   self.state = TaskState::parked;
   if (deadline == detail::no_deadline) {
     switch_out(self);
   } else {
-    detail::DeadlineTimer timer;
-    timer.deadline = deadline;
-    timer.task = &self;
-    timer.epoch = self.epoch;
-    timer.next_new = &new_deadlines_;
-    timer.previous_new = new_deadlines_.previous_new;
-    timer.previous_new->next_new = &timer;
-    new_deadlines_.previous_new = &timer;
+    detail::ParkDeadline pending(new_deadlines_, self);
     switch_out(self);
-    if (timer.next_new) {
-      timer.previous_new->next_new = timer.next_new;
-      timer.next_new->previous_new = timer.previous_new;
-    } else {
-      timers_.cancel(timer);
-    }
+    pending.cancel(timers_);
   }
   self.park = nullptr;
   return self.result;
@@ -609,16 +621,6 @@ ParkResult Hub::yield() noexcept {
 
 // ---- hub work ----
 
-void Hub::arm_new_deadlines() noexcept {
-  for (detail::DeadlineTimer* timer = new_deadlines_.next_new; timer != &new_deadlines_;) {
-    detail::DeadlineTimer* next = std::exchange(timer->next_new, nullptr);
-    timer->fire = &expire;
-    timers_.arm(*timer, timer->deadline);
-    timer = next;
-  }
-  new_deadlines_.next_new = new_deadlines_.previous_new = &new_deadlines_;
-}
-
 void Hub::housekeeping() {
   ++statistics_.housekeepings;
   detail::tell_stall_watch();
@@ -640,7 +642,7 @@ void Hub::housekeeping() {
     poller_->poll(0);
     polled_at_ = now;
   }
-  arm_new_deadlines();
+  new_deadlines_.arm_all(timers_);
   timers_.fire_due(now);
   if (ready_.empty() && port_.is_empty()) idle();
 }
@@ -742,7 +744,7 @@ bool Hub::run_slice() {
     node->deliver(*this, *node);
   }
   poller_->poll(0);
-  arm_new_deadlines();
+  new_deadlines_.arm_all(timers_);
   timers_.fire_due(housekept_at_);
   const bool ran = !ready_.empty();
   if (ran) {
@@ -763,7 +765,7 @@ bool Hub::run_slice() {
 std::int64_t Hub::next_event() {
   if (!ready_.empty() || undelivered_ || !port_.is_empty() || poller_->has_news())
     return environment_->now();
-  arm_new_deadlines();
+  new_deadlines_.arm_all(timers_);
   return timers_.next_deadline();
 }
 

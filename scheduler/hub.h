@@ -83,11 +83,42 @@ class ReadyQueue {
 
 // The deadline of a park, in its frame. It reaches the timer wheel at the next housekeeping only:
 // most parks with a deadline, calls above all, are over before that.
-struct DeadlineTimer : TimerNode {
-  Task* task = nullptr;
-  std::uint64_t epoch = 0;
-  DeadlineTimer* next_new = nullptr;  // in the hub's list of those that are not in the wheel yet
-  DeadlineTimer* previous_new = nullptr;
+class ParkDeadline {
+ public:
+  struct Timer : TimerNode {
+    Task* task;
+    std::uint64_t epoch;
+  };
+  // The head of a ring.
+  ParkDeadline() : next_(this), previous_(this) {}
+  // In a ring, until it is armed.
+  ParkDeadline(ParkDeadline& ring, Task& task)
+      : next_(&ring), previous_(ring.previous_), task_(&task) {
+    ring.previous_->next_ = this;
+    ring.previous_ = this;
+  }
+  ~ParkDeadline() {}
+  ParkDeadline(const ParkDeadline&) = delete;
+  ParkDeadline& operator=(const ParkDeadline&) = delete;
+
+  // Takes all out of the ring and into the wheel.
+  void arm_all(TimerWheel& timers) noexcept;
+  void cancel(TimerWheel& timers) noexcept {
+    if (next_) [[likely]] {
+      previous_->next_ = next_;
+      next_->previous_ = previous_;
+    } else {
+      timers.cancel(timer);
+    }
+  }
+
+ private:
+  ParkDeadline* next_;  // null: out of the ring, and timer lives
+  ParkDeadline* previous_;
+  Task* task_;
+  union {
+    Timer timer;
+  };
 };
 
 // Counted by one thread, read by any.
@@ -144,7 +175,7 @@ class Hold {
 class Hub {
  public:
   static constexpr int default_budget = 1024;
-  static constexpr int largest_slice = 16384;
+  static constexpr int mail_slice = 16384;
 
   // The calling thread's hub; made, with the thread's stack as root greenlet, if there is none.
   static Hub& current() {
@@ -238,10 +269,15 @@ class Hub {
   }
 
   // One unit of the running slice's budget; false: it is spent, yield before the attempt.
-  bool charge() noexcept { return --budget_ > 0; }
-  // A receive loop may go on for the mail that is there, up to largest_slice in one slice.
+  bool charge() noexcept { return --slice_.budget > 0; }
+  // How many messages one slice of an actor with that much mail may deal with: no fixed number, or
+  // a receiver of many senders would fall behind without end.
+  static constexpr std::size_t slice_for(std::size_t mail) {
+    return mail / 2 > mail_slice ? mail / 2 : mail_slice;
+  }
+  // A receive loop may go on for the mail that is there, up to slice_for() it in one slice.
   bool extend_slice(std::size_t mail) noexcept;
-  void set_budget(int budget) { slice_budget_ = budget; }
+  void set_budget(int budget) { whole_slice_.budget = budget; }
   // Before the next slice.
   void housekeep_soon() noexcept { until_housekeeping_ = 0; }
 
@@ -287,6 +323,12 @@ class Hub {
   friend struct HubBinding;
   Hub();
 
+  // What is left of the running one.
+  struct Slice {
+    int budget = 0;
+    int extension = 0;  // what mail may add; counted from the first that does
+  };
+
   [[gnu::noinline]] static Hub& make_current();
   static void runner_entry(void* hub);
   [[noreturn]] void run_loop();
@@ -309,7 +351,6 @@ class Hub {
   void destroy_retired() noexcept;
 
   void housekeeping();
-  void arm_new_deadlines() noexcept;
   void drain_inbox();
   void deliver_all(detail::PostNode* node);
   void idle();
@@ -324,9 +365,8 @@ class Hub {
   detail::Task* handoff_ = nullptr;  // for the runner that is switched to: run this first
   detail::ThreadState thread_;
   std::uint32_t id_ = 0;  // the port's number, where it is not on a line that other hubs write
-  int budget_ = 0;
-  int slice_budget_ = default_budget;
-  int slice_extension_ = 0;
+  Slice slice_;
+  Slice whole_slice_ = {default_budget, mail_slice};
   int until_housekeeping_ = 0;  // slices; never positive in a simulation
   detail::Environment* environment_ = nullptr;
   detail::Fiber* idle_runners_ = nullptr;  // last-in first-out: warm
@@ -343,7 +383,7 @@ class Hub {
   int simulated_slices_ = 0;                 // how many the driver wants run
   detail::PostNode* undelivered_ = nullptr;  // taken from the inbox, held back by a simulation
   detail::TimerWheel timers_;
-  detail::DeadlineTimer new_deadlines_;  // head of a ring
+  detail::ParkDeadline new_deadlines_;  // head of a ring
   std::unique_ptr<detail::Poller> poller_;
   detail::StackPool stacks_;
   detail::BlockPool blocks_;

@@ -72,15 +72,17 @@ struct LoopExit : std::runtime_error {
 
 namespace detail {
 
+class DeadlineScope;
 class ExpiringScope;
+struct TimerNode;
 
 // What is pending for one task.
 struct Interrupts {
   Interrupts();
   ~Interrupts();
   std::deque<std::exception_ptr> kills;  // thrown one at a time, oldest first
-  ExpiringScope* fired = nullptr;      // timeouts that have fired and were not thrown, oldest first
-  ExpiringScope* deadlines = nullptr;  // the task's with_deadline scopes, innermost first
+  TimerNode* fired = nullptr;          // timeouts that have fired and were not thrown, oldest first
+  DeadlineScope* deadlines = nullptr;  // the task's with_deadline scopes, innermost first
   std::vector<std::unique_ptr<ExpiringScope>> detached;
 };
 

@@ -21,8 +21,10 @@ struct DebugLayout;
 // runner.
 struct PostNode {
   using Deliver = void (*)(Hub& hub, PostNode& node);  // owns the node from then on; must not throw
-  PostNode* next = nullptr;
-  Deliver deliver = nullptr;
+  // Set by whoever puts it on a list, and sends it: a message between two actors of one hub needs
+  // the second never.
+  PostNode* next;
+  Deliver deliver;
 };
 
 class Port {

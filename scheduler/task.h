@@ -90,14 +90,12 @@ struct Task {
   Task(const Task&) = delete;
   Task& operator=(const Task&) = delete;
 
-  bool has_stack() const { return fiber != nullptr; }
-
   Task* next_ready = nullptr;
   const TaskOps* ops;
   Hub* hub = nullptr;  // set once, before any other thread sees the task
   std::uint64_t epoch = 1;
-  Fiber* fiber = nullptr;
-  const ParkFrame* park = nullptr;   // while parked: on the parked stack
+  Fiber* fiber = nullptr;           // its stack, from its first park on; while it runs, see the hub
+  const ParkFrame* park = nullptr;  // while parked: on the parked stack
   Interrupts* interrupts = nullptr;  // what attention refers to; made on demand
   TaskExtension* extension = nullptr;
   Task* previous_in_hub = nullptr;

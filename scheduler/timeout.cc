@@ -1,7 +1,8 @@
 #include "greenroom/scheduler/timeout.h"
 
-#include <atomic>
 #include <memory>
+#include <stdexcept>
+#include <utility>
 #include <vector>
 
 #include "greenroom/scheduler/hub.h"
@@ -12,49 +13,33 @@ namespace detail {
 
 namespace {
 
-std::uint64_t next_id() {
-  static std::atomic<std::uint64_t> last{0};
-  return last.fetch_add(1, std::memory_order_relaxed) + 1;
-}
-
-Task& timed_task() {
-  Task* task = Hub::current().current_task();
+Task& timed_task(const Hub& hub) {
+  Task* task = hub.current_task();
   if (!task) throw std::logic_error("greenroom: a Timeout in hub work, where nothing blocks");
   return *task;
 }
 
 }  // namespace
 
-ExpiringScope::ExpiringScope(Kind scope_kind, std::int64_t deadline)
-    : task_(&timed_task()), id_(next_id()), at_(deadline), kind_(scope_kind) {
-  fire = &on_fire;
-  if (kind_ == Kind::deadline) {
-    Interrupts& interrupts = interrupts_of(*task_);
-    next_ = interrupts.deadlines;
-    interrupts.deadlines = this;
+ExpiringScope::ExpiringScope(std::chrono::nanoseconds duration)
+    : ExpiringScope(Kind::once, timed_task(Hub::current())) {
+  if (!task_->interrupts) interrupts_of(*task_);
+  Hub& hub = *task_->hub;
+  const std::int64_t at = add_saturated(hub.now(), duration.count());
+  if (at != no_deadline) {
+    hub.timers().arm(*this, at);
   } else {
-    interrupts_of(*task_);
+    sequence = hub.timers().take_sequence();
   }
-  if (at_ != no_deadline) task_->hub->timers().arm(*this, at_);
 }
 
-ExpiringScope::~ExpiringScope() {
-  disarm();
-  if (kind_ != Kind::deadline) return;
-  Interrupts& interrupts = *task_->interrupts;
-  interrupts.deadlines = next_;
-  bool any_fired = false;
-  for (const ExpiringScope* scope = next_; scope; scope = scope->next_) any_fired |= scope->fired_;
-  if (!any_fired) task_->attention &= static_cast<std::uint16_t>(~attention::deadline);
-}
-
-void ExpiringScope::disarm() noexcept {
-  if (is_armed()) task_->hub->timers().cancel(*this);
-  if (kind_ == Kind::deadline || !fired_) return;
-  fired_ = false;
-  for (ExpiringScope** link = &task_->interrupts->fired; *link; link = &(*link)->next_) {
+void ExpiringScope::take_back() noexcept {
+  task_->hub->timers().cancel(*this);
+  if (kind_ == Kind::deadline || !has_fired_) return;
+  has_fired_ = false;
+  for (TimerNode** link = &task_->interrupts->fired; *link; link = &(*link)->next) {
     if (*link != this) continue;
-    *link = next_;
+    *link = next;
     break;
   }
   if (!task_->interrupts->fired)
@@ -64,26 +49,47 @@ void ExpiringScope::disarm() noexcept {
 void ExpiringScope::on_fire(TimerNode& node) noexcept {
   auto& scope = static_cast<ExpiringScope&>(node);
   Task& task = *scope.task_;
-  scope.fired_ = true;
+  scope.has_fired_ = true;
   if (scope.kind_ == Kind::deadline) {
     task.attention |= attention::deadline;
   } else {
-    ExpiringScope** link = &task.interrupts->fired;
-    while (*link) link = &(*link)->next_;
+    TimerNode** link = &task.interrupts->fired;
+    while (*link) link = &(*link)->next;
     *link = &scope;
-    scope.next_ = nullptr;
+    scope.next = nullptr;
     task.attention |= attention::timeout;
   }
   interrupt_park(task);
 }
 
-void throw_expired(Task& self) {
-  if (ExpiringScope* scope = self.interrupts->fired) {
-    scope->disarm();
-    throw TimeoutError(scope->id_);
+DeadlineScope::DeadlineScope(std::int64_t deadline)
+    : ExpiringScope(Kind::deadline, timed_task(Hub::current())), at_(deadline) {
+  Interrupts& interrupts = interrupts_of(task());
+  outer_ = std::exchange(interrupts.deadlines, this);
+  TimerWheel& timers = task().hub->timers();
+  if (at_ != no_deadline) {
+    timers.arm(*this, at_);
+  } else {
+    sequence = timers.take_sequence();
   }
-  for (const ExpiringScope* scope = self.interrupts->deadlines; scope; scope = scope->next_) {
-    if (scope->fired_) throw TimeoutError(scope->id_);
+}
+
+DeadlineScope::~DeadlineScope() {
+  task().interrupts->deadlines = outer_;
+  bool any_fired = false;
+  for (const DeadlineScope* scope = outer_; scope; scope = scope->outer_)
+    any_fired |= scope->has_fired_;
+  if (!any_fired) task().attention &= static_cast<std::uint16_t>(~attention::deadline);
+}
+
+void throw_expired(Task& self) {
+  if (self.interrupts->fired) {
+    auto& scope = static_cast<ExpiringScope&>(*self.interrupts->fired);
+    scope.disarm();
+    throw TimeoutError(scope.id());
+  }
+  for (const DeadlineScope* scope = self.interrupts->deadlines; scope; scope = scope->outer_) {
+    if (scope->has_fired_) throw TimeoutError(scope->id());
   }
 }
 
@@ -92,7 +98,7 @@ std::int64_t inherited_deadline() noexcept {
   const Task* task = hub ? hub->current_task() : nullptr;
   if (!task || !task->interrupts) return no_deadline;
   std::int64_t nearest = no_deadline;
-  for (const ExpiringScope* scope = task->interrupts->deadlines; scope; scope = scope->next_) {
+  for (const DeadlineScope* scope = task->interrupts->deadlines; scope; scope = scope->outer_) {
     if (scope->at_ < nearest) nearest = scope->at_;
   }
   return nearest;
@@ -100,20 +106,8 @@ std::int64_t inherited_deadline() noexcept {
 
 }  // namespace detail
 
-namespace {
-
-std::int64_t deadline_after(std::chrono::nanoseconds duration) {
-  return detail::add_saturated(detail::now_nanoseconds(), duration.count());
-}
-
-}  // namespace
-
-Timeout::Timeout(std::chrono::nanoseconds duration)
-    : scope_(detail::ExpiringScope::Kind::once, deadline_after(duration)) {}
-
 TimerRef Timeout::start_detached(std::chrono::nanoseconds duration) {
-  auto scope = std::make_unique<detail::ExpiringScope>(detail::ExpiringScope::Kind::once,
-                                                       deadline_after(duration));
+  auto scope = std::make_unique<detail::ExpiringScope>(duration);
   const TimerRef ref(scope->id());
   detail::interrupts_of(*Hub::current().current_task()).detached.push_back(std::move(scope));
   return ref;

@@ -28,32 +28,50 @@ class TimerRef {
 
 namespace detail {
 
-// What a TimeoutError can come from: a timer of one task.
+// A timer of one task that a TimeoutError comes from. Small: who has many has them in cold memory.
 class ExpiringScope : public TimerNode {
  public:
-  enum class Kind : std::uint8_t {
-    once,      // thrown once
-    deadline,  // thrown by every blocking call until the scope ends
-  };
-  ExpiringScope(Kind scope_kind, std::int64_t deadline);
-  ~ExpiringScope();
+  // Thrown once.
+  explicit ExpiringScope(std::chrono::nanoseconds duration);
+  ~ExpiringScope() { disarm(); }
   ExpiringScope(const ExpiringScope&) = delete;
   ExpiringScope& operator=(const ExpiringScope&) = delete;
 
-  void disarm() noexcept;
-  std::uint64_t id() const { return id_; }
+  // One that fired and was not thrown is forgotten.
+  void disarm() noexcept {
+    if (is_armed() || has_fired_) take_back();
+  }
+  // Unique in the process.
+  std::uint64_t id() const { return sequence; }
+
+ protected:
+  enum class Kind : std::uint8_t { once, deadline };
+  ExpiringScope(Kind kind, Task& task) : task_(&task), kind_(kind) { fire = &on_fire; }
+  Task& task() const { return *task_; }
+
+ private:
+  friend void throw_expired(Task& self);
+  friend class DeadlineScope;
+  static void on_fire(TimerNode& node) noexcept;
+  void take_back() noexcept;
+
+  Task* task_;
+  Kind kind_;
+  bool has_fired_ = false;  // of those thrown once: on the task's list of the fired, by `next`
+};
+
+// One that every blocking call throws until the scope ends.
+class DeadlineScope : public ExpiringScope {
+ public:
+  explicit DeadlineScope(std::int64_t deadline);
+  ~DeadlineScope();
 
  private:
   friend void throw_expired(Task& self);
   friend std::int64_t inherited_deadline() noexcept;
-  static void on_fire(TimerNode& node) noexcept;
 
-  Task* task_;
-  std::uint64_t id_;
   std::int64_t at_;
-  ExpiringScope* next_ = nullptr;  // in the list of the fired, or of the deadlines
-  Kind kind_;
-  bool fired_ = false;
+  DeadlineScope* outer_;
 };
 
 // Throws the oldest TimeoutError that is pending for the current task, if there is one.
@@ -69,7 +87,7 @@ std::int64_t inherited_deadline() noexcept;
 // gevent.Timeout.
 class Timeout {
  public:
-  explicit Timeout(std::chrono::nanoseconds duration);
+  explicit Timeout(std::chrono::nanoseconds duration) : scope_(duration) {}
 
   // True if `error` was thrown by this timeout and not by another, nested one.
   bool is_mine(const TimeoutError& error) const { return error.id() == scope_.id(); }
@@ -113,7 +131,7 @@ auto try_for(std::chrono::nanoseconds duration, F f) {
 // the nearest counts.
 template <class F>
 auto with_deadline(Wait wait, F f) {
-  const detail::ExpiringScope scope(detail::ExpiringScope::Kind::deadline, wait.to_deadline());
+  const detail::DeadlineScope scope(wait.to_deadline());
   return f();
 }
 

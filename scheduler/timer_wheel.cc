@@ -88,7 +88,42 @@ std::int64_t earliest_of(const TimerNode* list, std::int64_t bound, int& budget)
 
 }  // namespace
 
-TimerWheel::TimerWheel(std::int64_t now) : now_(now) { assert(now >= 0); }
+TimerWheel::TimerWheel(std::int64_t now, std::uint64_t first_sequence)
+    : now_(now), last_sequence_(first_sequence) {
+  assert(now >= 0);
+}
+
+// Inlined where a timer is armed and cancelled: with many timers every one of them is cold memory,
+// and the less there is between two, the more of the misses overlap.
+[[gnu::always_inline]] inline void TimerWheel::place(TimerNode& node) {
+  if (node.deadline <= now_) return push(past_, node);
+  const auto distance = static_cast<std::uint64_t>(node.deadline - now_);
+  const auto level = static_cast<std::size_t>(std::bit_width(distance) - 1) / level_bits;
+  const auto slot = static_cast<std::size_t>(node.deadline >> (level * level_bits)) % slot_count;
+  push(slots_[level * slot_count + slot], node);
+  occupied_[level] |= std::uint64_t{1} << slot;
+  occupied_levels_ |= std::uint32_t{1} << level;
+}
+
+[[gnu::always_inline]] inline void TimerWheel::unlink(TimerNode& node) {
+  TimerNode** link = node.previous_next;
+  *link = node.next;
+  node.previous_next = nullptr;
+  if (node.deadline == earliest_) must_rescan_ = true;
+  if (node.next != nullptr) {
+    node.next->previous_next = link;
+    return;
+  }
+  // The last of a list; if a slot points at it, the only one.
+  if (std::less<>()(link, slots_.data()) || !std::less<>()(link, slots_.data() + slots_.size())) {
+    return;
+  }
+  const auto index = static_cast<std::size_t>(link - slots_.data());
+  const std::size_t level = index / slot_count;
+  occupied_[level] &= ~(std::uint64_t{1} << (index % slot_count));
+  if (occupied_[level] == 0) occupied_levels_ &= ~(std::uint32_t{1} << level);
+  must_rescan_ = true;
+}
 
 void TimerWheel::arm(TimerNode& node, std::int64_t deadline) {
   assert(!node.is_armed());
@@ -135,36 +170,6 @@ std::size_t TimerWheel::fire_due(std::int64_t now) {
 std::int64_t TimerWheel::next_deadline() {
   if (must_rescan_) rescan();
   return due_ != nullptr ? std::min(earliest_, due_->deadline) : earliest_;
-}
-
-void TimerWheel::place(TimerNode& node) {
-  if (node.deadline <= now_) return push(past_, node);
-  const auto distance = static_cast<std::uint64_t>(node.deadline - now_);
-  const auto level = static_cast<std::size_t>(std::bit_width(distance) - 1) / level_bits;
-  const auto slot = static_cast<std::size_t>(node.deadline >> (level * level_bits)) % slot_count;
-  push(slots_[level * slot_count + slot], node);
-  occupied_[level] |= std::uint64_t{1} << slot;
-  occupied_levels_ |= std::uint32_t{1} << level;
-}
-
-void TimerWheel::unlink(TimerNode& node) {
-  TimerNode** link = node.previous_next;
-  *link = node.next;
-  node.previous_next = nullptr;
-  if (node.deadline == earliest_) must_rescan_ = true;
-  if (node.next != nullptr) {
-    node.next->previous_next = link;
-    return;
-  }
-  // The last of a list; if a slot points at it, the only one.
-  if (std::less<>()(link, slots_.data()) || !std::less<>()(link, slots_.data() + slots_.size())) {
-    return;
-  }
-  const auto index = static_cast<std::size_t>(link - slots_.data());
-  const std::size_t level = index / slot_count;
-  occupied_[level] &= ~(std::uint64_t{1} << (index % slot_count));
-  if (occupied_[level] == 0) occupied_levels_ &= ~(std::uint32_t{1} << level);
-  must_rescan_ = true;
 }
 
 // Empties the slots that the clock enters or passes. From the top: what comes out of one is placed

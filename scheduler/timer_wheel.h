@@ -41,8 +41,9 @@ class TimerWheel {
  public:
   static constexpr std::int64_t no_deadline = std::numeric_limits<std::int64_t>::max();
 
-  /// `now` and all later ones are ns, not negative.
-  explicit TimerWheel(std::int64_t now);
+  /// `now` and all later ones are ns, not negative. The first timer gets the sequence after
+  /// `first_sequence`.
+  explicit TimerWheel(std::int64_t now, std::uint64_t first_sequence = 0);
   TimerWheel(const TimerWheel&) = delete;
   TimerWheel& operator=(const TimerWheel&) = delete;
 
@@ -63,6 +64,9 @@ class TimerWheel {
   /// `scan_limit` timers share a slot, and then one calls again after fire_due: at most once a
   /// level.
   std::int64_t next_deadline();
+
+  /// For a timer that is not to be armed, and wants a sequence of its own as well.
+  std::uint64_t take_sequence() { return ++last_sequence_; }
 
   std::size_t size() const { return size_; }
   bool empty() const { return size_ == 0; }
@@ -88,7 +92,7 @@ class TimerWheel {
   std::int64_t now_;
   std::int64_t earliest_ = no_deadline;  // no armed timer is earlier, those on due_ apart
   bool must_rescan_ = false;             // what made earliest_ is gone
-  std::uint64_t last_sequence_ = 0;
+  std::uint64_t last_sequence_;
   std::size_t size_ = 0;
 };
 

@@ -13,7 +13,6 @@ namespace greenroom {
 namespace {
 
 using detail::make_message;
-using detail::MessageKind;
 
 void push(Mailbox& mailbox, int n) { mailbox.push(make_message(n)); }
 
@@ -93,9 +92,7 @@ TEST(Mailbox, ScanSurvivesTheRemovalOfAnyMessage) {
 TEST(Mailbox, DoesNotCountSignalsAgainstALimit) {
   Mailbox mailbox;
   push(mailbox, 1);
-  auto signal = make_message(2);
-  MessageAccess::set_kind(*signal, MessageKind::signal);
-  mailbox.push(std::move(signal));
+  mailbox.push_signal(make_message(2));
   EXPECT_EQ(mailbox.size(), 2U);
   EXPECT_EQ(mailbox.user_size(), 1U);
   remove(mailbox, 2);

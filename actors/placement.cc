@@ -77,8 +77,10 @@ Hub* choose_hub(Placement placement, Hub& here, Hold& hold) {
     return &here;
   const std::vector<Hub*>& hubs = world->hubs;
   if (placement != Placement::least_busy) return hubs[++world->next % hubs.size()];
+  // Another hub's load is as of a moment ago; ours is known.
+  const auto load = [&](const Hub* hub) { return hub == &here ? here.task_count() : hub->load(); };
   return *std::min_element(hubs.begin(), hubs.end(),
-                           [](const Hub* a, const Hub* b) { return a->load() < b->load(); });
+                           [&](const Hub* a, const Hub* b) { return load(a) < load(b); });
 }
 
 std::vector<std::uint32_t> ports_beside(const Hub& here) {

@@ -46,7 +46,7 @@ Outcome<Pid> DynamicSupervisor::start(ChildSpec spec) {
   child->id = spec.options.id;
   child->spec = std::move(spec);
   Outcome<Pid> pid = start_one(child->spec);
-  if (!pid) return pid;
+  if (!pid || !*pid) return pid;
   child->pid = *pid;
   if (child->spec.options.restart == Restart::temporary)
     child->spec.start = nullptr;  // not needed again, and may own much
@@ -68,7 +68,7 @@ void DynamicSupervisor::restart(Child child) {
   const Outcome<Pid> pid = start_one(child->spec);
   if (pid) {
     child->pid = *pid;
-    running_.insert(*pid, std::move(child));
+    if (*pid) running_.insert(*pid, std::move(child));
     return;
   }
   log_line("child '" + child->id + "' did not start again: " + pid.reason().to_string());

@@ -94,6 +94,9 @@ void terminate(ServerTask& task, ExitReason& reason) noexcept {
   }
 }
 
+// The constructor does not want the server to run, which is no failure.
+bool is_ignored(const ExitReason& reason) { return reason.tag() == "ignore"; }
+
 void end_server(ServerTask& task, const ExitReason& reason) noexcept {
   ReplyHandle starter;
   if (task.start) starter = std::exchange(task.start->starter, {});
@@ -112,7 +115,7 @@ void end_server(ServerTask& task, const ExitReason& reason) noexcept {
           {SignalKind::unlink, self, task.actor.parent, new_reference(ActorHub::of(*task.hub))});
     }
   }
-  end_actor(task.actor, reason);
+  end_actor(task.actor, starter && is_ignored(reason) ? Reason::normal : reason);
   fail_reply(starter, reason);
 }
 

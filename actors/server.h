@@ -272,7 +272,9 @@ void send_cast(NamedServer to, MessagePointer request) noexcept;
 
 // A new server S(a...). **Blocks.** until its constructor, which runs in the actor, is done; throws
 // StartError with the reason if it is not. As gen_server:start. With SpawnOptions first:
-// "already_started" if the name is taken.
+// "already_started" if the name is taken. A constructor that finds nothing to do calls
+// stop(ExitReason("ignore")), as init/1 returns ignore: the actor ends with `normal`, StartError
+// says "ignore", and a supervisor goes on without the child.
 template <class S, class... A>
 ServerRef<S> start(A... a) {
   return ServerRef<S>(detail::start_server(

@@ -74,7 +74,7 @@ Outcome<Pid> StaticSupervisor::launch(ChildState& child) {
   if (!pid) return pid;
   child.pid = *pid;
   child.is_restarting = false;
-  running_.insert(child.pid, &child);
+  if (child.pid) running_.insert(child.pid, &child);
   return pid;
 }
 
@@ -82,6 +82,7 @@ void StaticSupervisor::start_children() {
   for (std::size_t i = 0; i < children_.size(); ++i) {
     ChildState& child = *children_[i];
     const Outcome<Pid> pid = launch(child);
+    if (pid && !*pid && child.spec.options.restart == Restart::temporary) erase(i--);
     if (pid) continue;
     log_line("child '" + child.id + "' did not start: " + pid.reason().to_string());
     const ExitReason reason(
@@ -179,7 +180,8 @@ Outcome<Pid> StaticSupervisor::start(ChildSpec spec) {
   }
   ChildState& child = add(std::move(spec));
   Outcome<Pid> pid = launch(child);
-  if (!pid) erase(child.position);
+  const bool is_kept = pid && (*pid || child.spec.options.restart != Restart::temporary);
+  if (!is_kept) erase(child.position);
   return pid;
 }
 

@@ -20,6 +20,7 @@ Outcome<Pid> start_one(const ChildSpec& spec) {
   try {
     return spec.start(spec.options.id);
   } catch (const StartError& error) {
+    if (error.reason().tag() == "ignore") return Pid{};
     return error.reason();
   } catch (const BadName& error) {
     return ExitReason("already_started", whereis(spec.options.id).value_or(Pid{}));

@@ -195,7 +195,8 @@ struct ChildCounts {
 
 // All of these **Block.** until the supervisor has answered, however long, and throw ChildError, or
 // CallError if it is not there. A child that asks its own supervisor in its constructor waits for
-// itself.
+// itself. Pid{} is returned for a child that ignores its start (see start()): under a static
+// supervisor its specification stays, unless it is temporary.
 Pid start_child(const Supervisor& supervisor, ChildSpec spec);
 std::vector<ChildInfo> which_children(const Supervisor& supervisor);
 ChildCounts count_children(const Supervisor& supervisor);

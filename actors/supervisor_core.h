@@ -83,7 +83,7 @@ struct SupervisorServer {
 
 // ---- what both kinds do with one child ----
 
-// Starts it; its pid, or why it did not start.
+// Starts it; its pid (nobody, if it ignores its start), or why it did not start.
 Outcome<Pid> start_one(const ChildSpec& spec);
 // Ends it by its Shutdown and waits until it has. A child that does not end even by a kill is
 // reported, with its stack, again and again.

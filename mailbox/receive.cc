@@ -39,10 +39,13 @@ MailboxExtension& enter_receive() {
   return static_cast<MailboxExtension&>(*self->extension);
 }
 
+// An exit acts while mail is unread, also when mail has woken the receiver before it came.
 bool park_in_receive(std::int64_t deadline) {
-  const ParkResult result =
-      Hub::current_if_any()->park("receive", deadline, {WaitsFor::Kind::mail, 0});
-  if (result == ParkResult::interrupted) throw_pending();
+  Hub& hub = *Hub::current_if_any();
+  const Task& self = *hub.current_task();
+  const ParkResult result = hub.park("receive", deadline, {WaitsFor::Kind::mail, 0});
+  if (result == ParkResult::interrupted || (self.attention & attention::exiting) != 0) [[unlikely]]
+    throw_pending();
   return result != ParkResult::expired;
 }
 

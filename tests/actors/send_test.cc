@@ -194,6 +194,18 @@ TEST_P(SignalOrder, AnUntrappedExitActsWhileMailIsUnread) {  // S3: reception, n
   });
 }
 
+TEST_P(SignalOrder, AnExitActsThoughMailHasWokenTheReceiverBefore) {  // S3
+  on_hubs(2, [] {
+    const Monitored target =
+        spawn_monitor(SpawnOptions{.place = place()}, [] { receive([](Go) {}); });
+    wait_for_state(target.pid, "parked in receive");
+    send(target.pid, 1);
+    exit(target.pid, ExitReason("boom"));
+    send(target.pid, Go{});
+    EXPECT_EQ(end_of(target), ExitReason("boom"));
+  });
+}
+
 TEST_P(SignalOrder, AnExitActsAtAYieldWithoutAReceive) {  // S4
   on_hubs(2, [] {
     const Monitored target = spawn_monitor(SpawnOptions{.place = place()}, [] {

@@ -20,6 +20,17 @@ struct HubGroup::State {
   std::condition_variable left;
   std::vector<Member> members;
 
+  // With the lock. A quiet hub sends nothing, so if all are quiet and no inbox holds anything,
+  // nothing is under way.
+  void conclude_if_all_are_quiet() {
+    Hub* main = nullptr;
+    for (const Member& member : members) {
+      if (!member.is_quiet || !member.hub->port().is_empty()) return;
+      if (member.role == Role::main) main = member.hub;
+    }
+    if (main) main->post([main] { main->conclude_loop_exit(); });
+  }
+
   Member* find(const Hub& hub) {
     for (Member& member : members) {
       if (member.hub == &hub) return &member;
@@ -42,6 +53,7 @@ void HubGroup::remove(Hub& hub) {
   std::erase_if(state_->members, [&](const State::Member& member) { return member.hub == &hub; });
   hub.join(nullptr);
   state_->left.notify_all();
+  state_->conclude_if_all_are_quiet();  // it may have been the last that was not
 }
 
 bool HubGroup::wait_until_none(Role role, std::int64_t deadline) {
@@ -63,16 +75,7 @@ void HubGroup::post_to_all(Role role, const std::function<void(Hub&)>& f) {
 void HubGroup::went_quiet(Hub& hub) {
   const std::lock_guard lock(state_->mutex);
   if (State::Member* member = state_->find(hub)) member->is_quiet = true;
-  // A quiet hub sends nothing, so if all are quiet and no inbox holds anything, nothing is under
-  // way.
-  for (const State::Member& member : state_->members) {
-    if (!member.is_quiet || !member.hub->port().is_empty()) return;
-  }
-  for (const State::Member& member : state_->members) {
-    if (member.role != Role::main) continue;
-    Hub* main = member.hub;
-    main->post([main] { main->conclude_loop_exit(); });
-  }
+  state_->conclude_if_all_are_quiet();
 }
 
 void HubGroup::woke(Hub& hub) noexcept {

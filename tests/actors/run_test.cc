@@ -208,6 +208,16 @@ TEST_F(Run, ThatNothingCanEverWakeSaysSoAndIsOne) {
   EXPECT_NE(testing::internal::GetCapturedStderr().find("the one that waits"), std::string::npos);
 }
 
+TEST_F(Run, NoticesThatNothingCanWakeItWhenTheLastOtherHubEnds) {
+  testing::internal::CaptureStderr();
+  EXPECT_EQ(run([] {
+              spawn(SpawnOptions{.place = Placement::own_thread}, [] { sleep(20ms); });
+              receive([](Go) {});
+            }),
+            1);
+  EXPECT_NE(testing::internal::GetCapturedStderr().find("block for ever"), std::string::npos);
+}
+
 TEST_F(Run, IsNotOverWhileAnotherHubHasWork) {
   EXPECT_EQ(run({.hubs = 2},
                 [] {

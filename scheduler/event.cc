@@ -24,16 +24,21 @@ bool Event::wait(Wait wait) {
   std::unique_lock lock(mutex_);
   if (is_set_) return true;
   if (wait.is_poll()) return false;
-  detail::WaitNode node(self);
-  waiters_.push_back(node);
-  lock.unlock();
-  const detail::ParkResult result = detail::park("event.wait", deadline);
-  lock.lock();
-  node.unlink();
-  const bool is_set = is_set_;
-  lock.unlock();
-  if (result == detail::ParkResult::interrupted) detail::throw_pending();
-  return result == detail::ParkResult::woken || is_set;
+  for (;;) {
+    detail::WaitNode node(self);
+    waiters_.push_back(node);
+    lock.unlock();
+    const detail::ParkResult result = detail::park("event.wait", deadline);
+    lock.lock();
+    node.unlink();
+    if (result != detail::ParkResult::interrupted)
+      return result == detail::ParkResult::woken || is_set_;
+    // Somebody may have cancelled the timeout that interrupted it: then it goes on.
+    lock.unlock();
+    detail::throw_pending();
+    lock.lock();
+    if (is_set_) return true;
+  }
 }
 
 }  // namespace greenroom::green

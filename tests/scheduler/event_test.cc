@@ -52,6 +52,30 @@ TEST(Event, AKilledWaiterLeavesTheOthers) {
   EXPECT_TRUE(other.get());
 }
 
+TEST(Event, WaitGoesOnIfTheTimeoutThatHasFiredIsCancelledBeforeItsGreenletRuns) {
+  Event event;
+  Timeout* timeout = nullptr;
+  const auto canceller = spawn([&] {
+    sleep(1ms);
+    timeout->cancel();
+  });
+  const auto waiter = spawn([&] {
+    Timeout soon(2ms);
+    timeout = &soon;
+    return event.wait();
+  });
+  yield();
+  // Both are due when the hub looks again, the canceller first.
+  const auto end = clock::now() + 3ms;
+  while (clock::now() < end) {
+  }
+  canceller.join();
+  yield();
+  EXPECT_FALSE(waiter.ready());
+  event.set();
+  EXPECT_TRUE(waiter.get());
+}
+
 TEST(Event, WaitIsTrueIfItIsSetBeforeTheTimedOutWaiterRuns) {
   Event event;
   auto late = spawn([&] { return event.wait(1h); });

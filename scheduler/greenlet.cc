@@ -171,20 +171,24 @@ bool GreenletHandle::join(Wait wait) const {
   if (wait.is_poll()) return false;
   const std::int64_t deadline = wait.to_deadline();
   const WaitsFor waits_for{WaitsFor::Kind::task, reinterpret_cast<std::uintptr_t>(&target)};
-  ParkResult result = ParkResult::woken;
-  if (target.hub == self.hub) {
-    Joiner joiner(self);
-    target.add_observer(joiner);
-    result = park("greenlet.join", deadline, waits_for);
-  } else {
-    auto* joiner = new RemoteJoiner(self);
-    on_home(target, [joiner](GreenletTask& home) {
-      home.has_ended() ? RemoteJoiner::wake_joiner(*joiner, home) : home.add_observer(*joiner);
-    });
-    result = park("greenlet.join", deadline, waits_for);
+  for (;;) {
+    ParkResult result = ParkResult::woken;
+    if (target.hub == self.hub) {
+      Joiner joiner(self);
+      target.add_observer(joiner);
+      result = park("greenlet.join", deadline, waits_for);
+    } else {
+      auto* joiner = new RemoteJoiner(self);
+      on_home(target, [joiner](GreenletTask& home) {
+        home.has_ended() ? RemoteJoiner::wake_joiner(*joiner, home) : home.add_observer(*joiner);
+      });
+      result = park("greenlet.join", deadline, waits_for);
+    }
+    if (result != ParkResult::interrupted) return target.has_ended();
+    throw_pending();
+    // The timeout that interrupted it was cancelled by somebody else.
+    if (target.has_ended()) return true;
   }
-  if (result == ParkResult::interrupted) throw_pending();
-  return target.has_ended();
 }
 
 void GreenletHandle::kill(std::exception_ptr exception, Wait wait) const {

@@ -104,8 +104,9 @@ void sleep(std::chrono::nanoseconds duration) {
     return;
   }
   const std::int64_t deadline = detail::add_saturated(detail::now_nanoseconds(), duration.count());
-  if (detail::park("sleep", deadline, {detail::WaitsFor::Kind::timer, 0}) ==
-      detail::ParkResult::interrupted) {
+  // The timeout that interrupted it may have been cancelled by somebody else: then it sleeps on.
+  while (detail::park("sleep", deadline, {detail::WaitsFor::Kind::timer, 0}) ==
+         detail::ParkResult::interrupted) {
     detail::throw_pending();
   }
 }

@@ -54,6 +54,38 @@ TEST(Timeout, ThatHasFiredAndWasNotThrownIsForgottenByCancel) {
   sleep(1ms);
 }
 
+// Runs `blocking` in a greenlet under a Timeout that fires and is then cancelled by somebody who
+// has his turn before it. True if it has not returned by then.
+template <class F>
+bool goes_on_after_a_late_cancel(F blocking) {
+  Timeout* timeout = nullptr;
+  const auto canceller = spawn([&] {
+    sleep(1ms);
+    timeout->cancel();
+  });
+  const auto blocked = spawn([&] {
+    Timeout soon(2ms);
+    timeout = &soon;
+    blocking();
+  });
+  yield();
+  const auto end = clock::now() + 3ms;  // both are due when the hub looks again
+  while (clock::now() < end) {
+  }
+  canceller.join();
+  yield();
+  const bool goes_on = !blocked.ready();
+  blocked.kill();
+  return goes_on;
+}
+
+TEST(Timeout, ThatIsCancelledAfterItHasFiredLetsACallGoOn) {
+  EXPECT_TRUE(goes_on_after_a_late_cancel([] { sleep(1h); }));
+  const auto other = spawn([] { sleep(1h); });
+  EXPECT_TRUE(goes_on_after_a_late_cancel([&] { other.join(); }));
+  other.kill();
+}
+
 TEST(Timeout, IsThrownOnce) {
   const Timeout timeout(1ms);
   EXPECT_THROW(sleep(1h), TimeoutError);

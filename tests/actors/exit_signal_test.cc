@@ -1,5 +1,6 @@
 // The decision table of exit signals (OTP: "Receiving Exit Signals"), each row with two live
-// actors, from the same and from another hub, to a target in each state; and rules X1-X4.
+// actors, from the same and from another hub, to a target in each state; and rules X1-X4. Over 400
+// lines: one table, and how to get a target into each of its states.
 
 #include <gtest/gtest.h>
 

@@ -1,3 +1,4 @@
+// tcp::Stream over the kernel's loopback. Over 400 lines: one class, and peers that misbehave.
 #include "greenroom/io/stream.h"
 
 #include <gtest/gtest.h>

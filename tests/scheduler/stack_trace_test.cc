@@ -1,3 +1,4 @@
+// Stack traces, as taken and as told. Over 400 lines: the stacks to be walked are made here, too.
 #include "greenroom/scheduler/stack_trace.h"
 
 #include <sanitizer/asan_interface.h>

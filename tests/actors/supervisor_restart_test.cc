@@ -1,0 +1,252 @@
+// Supervisors: how often they restart, and whom.
+
+#include <gtest/gtest.h>
+
+#include <memory>
+
+#include "greenroom/tests/actors/worker.h"
+
+namespace greenroom {
+namespace {
+
+using namespace probe;
+
+// ---- intensity ----
+
+TEST(SupervisorIntensity, OfZeroGivesUpAtTheFirstRestart) {  // U7
+  in_trapping_actor([] {
+    const Pid tree =
+        start_supervisor(supervisor({.intensity = 0, .children = {worker("a"), worker("b")}}));
+    events(2);
+    crash("a");
+    const Exit told = next<Exit>();
+    EXPECT_EQ(told.from, tree);
+    EXPECT_EQ(told.reason, Reason::shutdown);
+    EXPECT_EQ(events(2), "a-b-");  // the others are ended first
+  });
+}
+
+TEST(SupervisorIntensity, IsBorneAndOneMoreIsNot) {  // U7, U11
+  in_trapping_actor([] {
+    const Pid tree =
+        start_supervisor(supervisor({.intensity = 3, .period = 1h, .children = {worker("a")}}));
+    EXPECT_EQ(events(1), "a+");
+    for (int i = 0; i < 3; ++i) {
+      crash("a");
+      EXPECT_EQ(events(2), "a-a+");
+    }
+    crash("a");
+    const Exit told = next<Exit>();
+    EXPECT_EQ(told.from, tree);
+    EXPECT_EQ(told.reason, Reason::shutdown);
+  });
+}
+
+TEST(SupervisorIntensity, CountsTheRestartsOfAllChildrenTogether) {  // U7
+  in_trapping_actor([] {
+    const Pid tree = start_supervisor(
+        supervisor({.intensity = 1, .period = 1h, .children = {worker("a"), worker("b")}}));
+    events(2);
+    crash("a");
+    EXPECT_EQ(events(2), "a-a+");
+    crash("b");
+    EXPECT_EQ(next<Exit>().from, tree);
+  });
+}
+
+TEST(SupervisorIntensity,
+     CountsAgainAfterThePeriod) {  // U7; the exact seam is in restart_plan_test
+  in_trapping_actor([] {
+    const Pid tree =
+        start_supervisor(supervisor({.intensity = 1, .period = 1ms, .children = {worker("a")}}));
+    events(1);
+    for (int i = 0; i < 5; ++i) {
+      const auto until = clock::now() + 2ms;
+      while (clock::now() <= until) yield();
+      crash("a");
+      EXPECT_EQ(events(2), "a-a+");
+    }
+    shut_down(tree);
+  });
+}
+
+TEST(SupervisorIntensity, CountsAFailedRestartAgain) {  // U8
+  in_trapping_actor([] {
+    auto power = std::make_shared<Switch>();
+    const Pid tree = start_supervisor(supervisor(
+        {.intensity = 3, .period = 1h, .children = {worker("a", Restart::permanent, power)}}));
+    events(1);
+    power->is_broken = true;
+    crash("a");
+    EXPECT_EQ(next<Exit>().from, tree);
+    EXPECT_EQ(power->attempts, 1 + 3);
+  });
+}
+
+TEST(SupervisorIntensity, LetsRequestsInBetweenFailedRestarts) {  // U8
+  in_trapping_actor([] {
+    auto power = std::make_shared<Switch>();
+    const Pid tree =
+        start_supervisor(supervisor({.intensity = 1'000'000,
+                                     .period = 1h,
+                                     .children = {worker("a", Restart::permanent, power)}}));
+    events(1);
+    power->is_broken = true;
+    crash("a");
+    wait_until([&] { return power->attempts > 2; });
+    const auto all = which_children(tree);
+    EXPECT_TRUE(find(all, "a")->is_restarting);
+    EXPECT_FALSE(find(all, "a")->pid);
+    EXPECT_EQ(reason_of<ChildError>([&] { delete_child(tree, "a"); }), ExitReason("restarting"));
+    EXPECT_EQ(reason_of<ChildError>([&] { restart_child(tree, "a"); }), ExitReason("restarting"));
+    terminate_child(tree, "a");  // ends the attempts
+    const int attempts = power->attempts;
+    for (int i = 0; i < 20; ++i) yield();
+    EXPECT_EQ(power->attempts, attempts);
+    power->is_broken = false;
+    EXPECT_TRUE(restart_child(tree, "a"));
+    shut_down(tree);
+  });
+}
+
+TEST(SupervisorIntensity, ComesBackWhenAFailedRestartWorks) {  // U8
+  in_trapping_actor([] {
+    auto power = std::make_shared<Switch>();
+    const Pid tree =
+        start_supervisor(supervisor({.intensity = 1'000'000,
+                                     .period = 1h,
+                                     .children = {worker("a", Restart::permanent, power)}}));
+    events(1);
+    power->is_broken = true;
+    crash("a");
+    wait_until([&] { return power->attempts > 5; });
+    power->is_broken = false;
+    EXPECT_EQ(events(2), "a-a+");
+    shut_down(tree);
+  });
+}
+
+TEST(SupervisorIntensity, BacksOffIfAskedTo) {
+  in_trapping_actor([] {
+    const Pid tree = start_supervisor(supervisor(
+        {.intensity = 10, .period = 1h, .backoff = {.initial = 1h}, .children = {worker("a")}}));
+    events(1);
+    crash("a");
+    EXPECT_EQ(events(2), "a-a+");  // the first is at once
+    crash("a");
+    EXPECT_EQ(events(1), "a-");
+    EXPECT_TRUE(find(which_children(tree), "a")->is_restarting);
+    shut_down(tree);  // does not wait for it
+    EXPECT_TRUE(receive([](const Event&) { return false; }, after(0s, [] { return true; })));
+  });
+}
+
+// ---- strategies ----
+
+TEST(SupervisorStrategy, OneForOneRestartsOnlyThatChild) {  // U9
+  in_trapping_actor([] {
+    const Pid tree =
+        start_supervisor(supervisor({.children = {worker("a"), worker("b"), worker("c")}}));
+    events(3);
+    crash("b");
+    EXPECT_EQ(events(2), "b-b+");
+    EXPECT_TRUE(count_children(tree).active == 3);
+    EXPECT_TRUE(receive([](const Event&) { return false; }, after(0s, [] { return true; })));
+    shut_down(tree);
+  });
+}
+
+TEST(SupervisorStrategy, RestForOneRestartsThatAndTheLaterOnes) {  // U9
+  in_trapping_actor([] {
+    const Pid tree = start_supervisor(
+        supervisor({.strategy = Strategy::rest_for_one,
+                    .children = {worker("a"), worker("b"), worker("c"), worker("d")}}));
+    events(4);
+    const Pid a = pid_of("a");
+    crash("b");
+    EXPECT_EQ(events(6), "b-d-c-b+c+d+");
+    EXPECT_EQ(pid_of("a"), a);
+    shut_down(tree);
+  });
+}
+
+TEST(SupervisorStrategy, OneForAllRestartsAll) {  // U9
+  in_trapping_actor([] {
+    const Pid tree = start_supervisor(supervisor(
+        {.strategy = Strategy::one_for_all, .children = {worker("a"), worker("b"), worker("c")}}));
+    events(3);
+    crash("b");
+    EXPECT_EQ(events(6), "b-c-a-a+b+c+");
+    shut_down(tree);
+  });
+}
+
+TEST(SupervisorStrategy, RestForOneTriesAgainFromTheChildThatDidNotStart) {  // U9
+  in_trapping_actor([] {
+    auto power = std::make_shared<Switch>();
+    const Pid tree = start_supervisor(
+        supervisor({.strategy = Strategy::rest_for_one,
+                    .intensity = 1'000'000,
+                    .period = 1h,
+                    .children = {worker("a"), worker("b"), worker("c", Restart::permanent, power),
+                                 worker("d")}}));
+    events(4);
+    power->is_broken = true;
+    crash("b");
+    EXPECT_EQ(events(4), "b-d-c-b+");
+    wait_until([&] { return power->attempts > 3; });
+    power->is_broken = false;
+    EXPECT_EQ(events(2), "c+d+");  // b, before it, stays up
+    shut_down(tree);
+  });
+}
+
+TEST(SupervisorStrategy, OneForAllTriesAgainWithTheWholeGroup) {  // U9
+  in_trapping_actor([] {
+    auto power = std::make_shared<Switch>();
+    const Pid tree = start_supervisor(supervisor(
+        {.strategy = Strategy::one_for_all,
+         .intensity = 3,
+         .period = 1h,
+         .children = {worker("a"), worker("b", Restart::permanent, power), worker("c")}}));
+    events(3);
+    power->is_broken = true;
+    crash("a");
+    EXPECT_EQ(events(3), "a-c-b-");
+    // Three attempts, each with a first; then it gives up, and a is ended.
+    EXPECT_EQ(events(6), "a+a-a+a-a+a-");
+    EXPECT_EQ(next<Exit>().from, tree);
+    EXPECT_EQ(power->attempts, 1 + 3);
+  });
+}
+
+TEST(SupervisorStrategy, TemporarySiblingsOfAGroupRestartAreGone) {  // U10
+  in_trapping_actor([] {
+    const Pid tree =
+        start_supervisor(supervisor({.strategy = Strategy::one_for_all,
+                                     .children = {worker("a"), worker("b", Restart::temporary),
+                                                  worker("c", Restart::transient)}}));
+    events(3);
+    crash("a");
+    EXPECT_EQ(events(5), "a-c-b-a+c+");
+    EXPECT_EQ(find(which_children(tree), "b"), nullptr);
+    EXPECT_EQ(count_children(tree).specs, 2U);
+    shut_down(tree);
+  });
+}
+
+TEST(SupervisorStrategy, ATemporaryChildsEndRestartsNobody) {  // U6, U9
+  in_trapping_actor([] {
+    const Pid tree =
+        start_supervisor(supervisor({.strategy = Strategy::one_for_all,
+                                     .children = {worker("a"), worker("b", Restart::temporary)}}));
+    events(2);
+    crash("b");
+    EXPECT_EQ(events(1), "b-");
+    EXPECT_EQ(count_children(tree).active, 1U);
+    shut_down(tree);
+  });
+}
+
+}  // namespace
+}  // namespace greenroom

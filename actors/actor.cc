@@ -2,11 +2,10 @@
 
 #include <atomic>
 #include <stdexcept>
-#include <unordered_map>
 
 #include "greenroom/actors/call_error.h"
 #include "greenroom/actors/crash_report.h"
-#include "greenroom/actors/placement.h"
+#include "greenroom/actors/pid_lease.h"
 #include "greenroom/actors/registry.h"
 #include "greenroom/actors/reply.h"
 #include "greenroom/actors/signals.h"
@@ -36,15 +35,6 @@ void fail_orphaned_replies(Actor& actor, const ExitReason& reason) noexcept {
 }
 
 // ---- the actors' part of a hub ----
-
-struct ActorHub::Leases {
-  struct Lease {
-    std::uint64_t incarnation = 0;  // of the hub that set the numbers aside
-    std::vector<std::uint64_t> numbers;
-    bool is_asked = false;  // for more
-  };
-  std::unordered_map<std::uint32_t, Lease> by_hub;
-};
 
 namespace {
 
@@ -185,138 +175,6 @@ Actor* current_actor_if_any() noexcept {
   Hub* hub = Hub::current_if_any();
   Task* task = hub ? hub->current_task() : nullptr;
   return task && task->extension ? &actor_of(*task) : nullptr;
-}
-
-// ---- start ----
-
-namespace {
-
-void give_up(ActorTask& task) noexcept { drop_reference(task); }
-
-std::uint64_t leased_number(Hub& here, Hub& home) {
-  ActorHub& mine = ActorHub::of(here);
-  if (!mine.leases) mine.leases = std::make_unique<ActorHub::Leases>();
-  ActorHub::Leases::Lease& lease = mine.leases->by_hub[home.id()];
-  const std::uint64_t incarnation = ActorHub::of(home).incarnation;
-  // Numbers of a hub that has ended and had the same port are nobody's.
-  if (lease.incarnation != incarnation) lease = {incarnation, {}};
-  if (lease.numbers.empty()) lease.numbers = PidTable::lease_new_block(ActorHub::of(home).pids);
-  const std::uint64_t number = lease.numbers.back();
-  lease.numbers.pop_back();
-  // Ask for used numbers in time: only a hub that spawns faster than the answer comes takes a new
-  // block.
-  if (lease.numbers.size() < PidTable::block_size / 2 && !lease.is_asked) {
-    lease.is_asked = true;
-    post_to_port(home.id(), [from = here.id(), to = home.id()](Hub& target) {
-      auto numbers = ActorHub::of(target).pids.lease(PidTable::block_size);
-      const std::uint64_t granter = ActorHub::of(target).incarnation;
-      post_to_port(from, [to, granter, numbers = std::move(numbers)](Hub& asker) {
-        ActorHub& asking = ActorHub::of(asker);
-        if (!asking.leases) return;
-        ActorHub::Leases::Lease& granted = asking.leases->by_hub[to];
-        if (granted.incarnation != granter) return;
-        granted.is_asked = false;
-        granted.numbers.insert(granted.numbers.end(), numbers.begin(), numbers.end());
-      });
-    });
-  }
-  return number;
-}
-
-// An actor on its way to its hub.
-struct ArrivalPost final : PostNode {
-  ActorTask* task = nullptr;
-  Hold hold;  // its hub may have nothing else to wait for
-};
-
-void arrive(Hub& hub, PostNode& node) {
-  const std::unique_ptr<ArrivalPost> post(static_cast<ArrivalPost*>(&node));
-  ActorTask& task = *post->task;
-  PostNode* waiting = ActorHub::of(hub).pids.bind_leased(task.actor.number, task.actor);
-  hub.adopt(task);
-  if (!hub.is_ending()) hub.start(task);
-  while (waiting) {
-    PostNode* next = waiting->next;
-    waiting->deliver(hub, *waiting);
-    waiting = next;
-  }
-  if (hub.is_ending()) {  // too late: nothing runs here any more
-    task.ops->abandoned(task);
-    hub.retire(task);
-  }
-}
-
-}  // namespace
-
-Pid start_actor(ActorTask& task) {
-  Hub& here = Hub::current();
-  Actor& actor = task.actor;
-  const Task* spawner = here.current_task();
-  if (spawner && spawner->extension) {
-    actor.parent = {0, here.id(), static_cast<const Actor&>(*spawner->extension).number};
-  }
-  actor.number = ActorHub::of(here).pids.bind(actor);
-  here.adopt(task);
-  here.start(task);
-  return actor.pid();
-}
-
-Pid start_actor(ActorTask& task, const SpawnRequest& request) {
-  Hub& here = Hub::current();
-  ActorHub& mine = ActorHub::of(here);
-  Actor& actor = task.actor;
-  Actor* me = request.link || request.monitor ? &current_actor() : current_actor_if_any();
-  if (me) actor.parent = me->pid();
-  Hub* home = &here;
-  Hold hold;
-  if (request.options) {
-    const SpawnOptions& options = *request.options;
-    if (!options.label.empty()) actor.extra().label = options.label;
-    if (options.mailbox.messages > 0) actor.extra().limit = options.mailbox;
-    task.stack_size = static_cast<std::uint32_t>(options.stack_size);
-    home = choose_hub(options.place, here, hold);
-  }
-  task.hub = home;
-  actor.number = home == &here ? mine.pids.bind(actor) : leased_number(here, *home);
-  const Pid pid = actor.pid();
-  if (request.options && !request.options->name.empty()) {
-    if (!claim_name(request.options->name, pid)) {
-      if (home == &here) mine.pids.release(actor.number);
-      const std::string name = request.options->name;
-      give_up(task);
-      throw BadName("spawn: the name '" + name + "' is taken");
-    }
-    actor.extra().names.push_back(request.options->name);
-  }
-  if (request.link) {
-    me->extra().links[pid].is_active = true;
-    actor.extra().links[me->pid()].is_active = true;
-  }
-  if (request.monitor) {
-    const std::uint64_t reference = new_reference(mine);
-    me->extra().watching[reference] = pid;
-    actor.extra().watchers[reference] = me->pid();
-    *request.monitor = MonitorRef(reference, me->pid());
-  }
-  if (home == &here) {
-    here.adopt(task);
-    here.start(task);
-    return pid;
-  }
-  auto post = std::make_unique<ArrivalPost>();
-  post->task = &task;
-  post->hold = std::move(hold);
-  post->deliver = &arrive;
-  if (home->port().push(*post)) {
-    static_cast<void>(post.release());
-  } else {
-    for (const std::string& name : actor.extra().names) free_name(name, pid);
-    give_up(task);
-    if (request.link) send_signal({SignalKind::link_exit, pid, me->pid(), 0, Reason::noproc});
-    if (request.monitor)
-      send_signal({SignalKind::down, pid, me->pid(), request.monitor->number(), Reason::noproc});
-  }
-  return pid;
 }
 
 // ---- end ----

@@ -78,6 +78,7 @@ struct Actor : MailboxExtension {
 };
 
 struct MessageTimers;
+struct PidLeases;
 
 // The actors' part of a hub.
 struct ActorHub final : HubExtension {
@@ -102,8 +103,7 @@ struct ActorHub final : HubExtension {
   std::uint64_t next_reference = 0;    // a leased range of the process's monitor numbers
   std::uint64_t last_reference = 0;
   std::unique_ptr<MessageTimers> timers;  // of send_after and send_interval
-  struct Leases;
-  std::unique_ptr<Leases> leases;  // numbers for spawns on other hubs
+  std::unique_ptr<PidLeases> leases;      // null: no spawn on another hub yet
 };
 
 inline Actor& actor_of(Task& task) { return static_cast<Actor&>(*task.extension); }

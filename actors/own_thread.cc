@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "greenroom/actors/actor.h"
+#include "greenroom/scheduler/hub_group.h"
 #include "greenroom/scheduler/interrupt.h"
 #include "greenroom/scheduler/park.h"
 #include "greenroom/scheduler/stall_watch.h"

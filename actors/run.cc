@@ -18,6 +18,7 @@
 #include "greenroom/scheduler/dump.h"
 #include "greenroom/scheduler/event.h"
 #include "greenroom/scheduler/greenlet.h"
+#include "greenroom/scheduler/hub_group.h"
 #include "greenroom/scheduler/interrupt.h"
 #include "greenroom/scheduler/sleep.h"
 

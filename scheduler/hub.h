@@ -24,9 +24,12 @@
 
 #include "greenroom/scheduler/block_pool.h"
 #include "greenroom/scheduler/fiber.h"
+#include "greenroom/scheduler/hold.h"
 #include "greenroom/scheduler/park.h"
+#include "greenroom/scheduler/park_deadline.h"
 #include "greenroom/scheduler/poller.h"
 #include "greenroom/scheduler/port.h"
+#include "greenroom/scheduler/ready_queue.h"
 #include "greenroom/scheduler/stack.h"
 #include "greenroom/scheduler/task.h"
 #include "greenroom/scheduler/tick_clock.h"
@@ -42,6 +45,9 @@ struct StallSnapshot;
 // The hub that is bound to the calling thread. For Hub::current(); what else there is per thread
 // hangs on the hub.
 extern constinit thread_local Hub* bound_hub;
+// Hubs that are not asleep: with more of them than processors, one that spins takes time from those
+// with work.
+extern constinit std::atomic<int> awake_hubs;
 
 // What a higher layer keeps per hub.
 struct HubExtension {
@@ -52,74 +58,6 @@ struct EnvironmentExtension {
   virtual ~EnvironmentExtension() = default;
 };
 enum class Layer : std::uint8_t { io, actors };
-
-// Ready tasks in the order in which they became ready.
-class ReadyQueue {
- public:
-  bool empty() const { return head_ == nullptr; }
-  // Counts them; for simulations.
-  std::size_t size() const;
-  void push_back(Task& task) {
-    task.next_ready = nullptr;
-    *tail_ = &task;
-    tail_ = &task.next_ready;
-  }
-  Task* pop_front() {
-    Task* task = head_;
-    if (!task) return nullptr;
-    head_ = task->next_ready;
-    if (!head_) tail_ = &head_;
-    return task;
-  }
-  // The n-th from the front; for simulations.
-  Task* pop(std::size_t n);
-  // Walks.
-  void remove(Task& task);
-
- private:
-  Task* head_ = nullptr;
-  Task** tail_ = &head_;
-};
-
-// The deadline of a park, in its frame. It reaches the timer wheel at the next housekeeping only:
-// most parks with a deadline, calls above all, are over before that.
-class ParkDeadline {
- public:
-  struct Timer : TimerNode {
-    Task* task;
-    std::uint64_t epoch;
-  };
-  // The head of a ring.
-  ParkDeadline() : next_(this), previous_(this) {}
-  // In a ring, until it is armed.
-  ParkDeadline(ParkDeadline& ring, Task& task)
-      : next_(&ring), previous_(ring.previous_), task_(&task) {
-    ring.previous_->next_ = this;
-    ring.previous_ = this;
-  }
-  ~ParkDeadline() {}
-  ParkDeadline(const ParkDeadline&) = delete;
-  ParkDeadline& operator=(const ParkDeadline&) = delete;
-
-  // Takes all out of the ring and into the wheel.
-  void arm_all(TimerWheel& timers) noexcept;
-  void cancel(TimerWheel& timers) noexcept {
-    if (next_) [[likely]] {
-      previous_->next_ = next_;
-      next_->previous_ = previous_;
-    } else {
-      timers.cancel(timer);
-    }
-  }
-
- private:
-  ParkDeadline* next_;  // null: out of the ring, and timer lives
-  ParkDeadline* previous_;
-  Task* task_;
-  union {
-    Timer timer;
-  };
-};
 
 // Counted by one thread, read by any.
 class Counter {
@@ -150,27 +88,6 @@ class Environment {
 };
 
 }  // namespace detail
-
-// Keeps a hub from concluding that nothing can wake it. Take one for a thread that will post, send
-// or set from outside.
-class Hold {
- public:
-  Hold() = default;
-  ~Hold() { release(); }
-  Hold(Hold&& other) noexcept : counter_(std::move(other.counter_)) {}
-  Hold& operator=(Hold&& other) noexcept {
-    release();
-    counter_ = std::move(other.counter_);
-    return *this;
-  }
-  void release() noexcept;  // any thread
-
- private:
-  friend class Hub;
-  struct Counter;
-  explicit Hold(std::shared_ptr<Counter> counter);
-  std::shared_ptr<Counter> counter_;
-};
 
 class Hub {
  public:
@@ -401,6 +318,13 @@ class Hub {
   Statistics statistics_;
 };
 
+inline void Hub::start_slice(detail::Task& task) noexcept {
+  task.state = detail::TaskState::running;
+  current_ = &task;
+  slice_ = whole_slice_;
+  ++statistics_.slices;
+}
+
 namespace detail {
 
 // Start of every call documented "Blocks.", where the hub is at hand; see park.h.
@@ -411,31 +335,6 @@ inline Task& enter_blocking_call(Hub& hub) {
     return enter_blocking_call_slowly(hub);
   return *self;
 }
-
-// The hubs of one run(): they conclude together that nothing can wake any of them. Any thread.
-class HubGroup {
- public:
-  enum class Role : std::uint8_t { main, worker, own_thread };
-
-  HubGroup();
-  ~HubGroup();
-  void add(Hub& hub, Role role);
-  void remove(Hub& hub);
-  // Waits, without parking, until no hub of that role is left or the kernel's clock is past the
-  // deadline; false: it is.
-  bool wait_until_none(Role role, std::int64_t deadline);
-  // Posts f(hub) to every hub of that role.
-  void post_to_all(Role role, const std::function<void(Hub&)>& f);
-
-  // `hub` has nothing to do, nothing armed and no hold. Throws LoopExit into the main hub's root if
-  // that is true of all.
-  void went_quiet(Hub& hub);
-  void woke(Hub& hub) noexcept;
-
- private:
-  struct State;
-  std::unique_ptr<State> state_;
-};
 
 }  // namespace detail
 }  // namespace greenroom

@@ -1,3 +1,5 @@
+#include "greenroom/scheduler/hub_group.h"
+
 #include <algorithm>
 #include <chrono>
 #include <condition_variable>

@@ -1,13 +1,12 @@
 #include "greenroom/scheduler/port.h"
 
-#include <linux/futex.h>
-#include <sys/syscall.h>
 #include <unistd.h>
 
 #include <cassert>
-#include <climits>
 #include <mutex>
 #include <stdexcept>
+
+#include "greenroom/scheduler/futex.h"
 
 namespace greenroom::detail {
 
@@ -93,7 +92,7 @@ void Port::wake() noexcept {
     const std::uint64_t one = 1;
     [[maybe_unused]] const ssize_t written = ::write(descriptor, &one, sizeof one);
   } else {
-    ::syscall(SYS_futex, &sleep_word_, FUTEX_WAKE_PRIVATE, INT_MAX, nullptr, nullptr, 0);
+    futex_wake_all(sleep_word_);
   }
 }
 

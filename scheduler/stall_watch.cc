@@ -1,29 +1,26 @@
-// Order of locks: `fork_mutex`, then `mutex`. The handler takes none, and neither allocates nor
-// calls anything that might: it interrupts malloc as well.
+// Order of locks: `fork_mutex`, then `mutex`.
 #include "greenroom/scheduler/stall_watch.h"
 
-#include <linux/futex.h>
 #include <pthread.h>
-#include <sys/syscall.h>
-#include <ucontext.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <cerrno>
-#include <climits>
 #include <csignal>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
-#include <ctime>
 #include <fstream>
 #include <mutex>
 #include <string>
 #include <vector>
 
 #include "greenroom/scheduler/dump.h"
+#include "greenroom/scheduler/futex.h"
 #include "greenroom/scheduler/hub.h"
 #include "greenroom/scheduler/stack_trace.h"
+#include "greenroom/scheduler/stall_probe.h"
+#include "greenroom/scheduler/tick_clock.h"
 
 namespace greenroom::detail {
 
@@ -32,145 +29,8 @@ constinit std::atomic<StallWatchState> stall_watch_state{StallWatchState::off};
 namespace {
 
 constexpr std::int64_t nanoseconds_per_millisecond = 1'000'000;
-constexpr std::int64_t answer_time = 1'000 * nanoseconds_per_millisecond;
-
-std::int64_t monotonic_now() {
-  timespec time{};
-  ::clock_gettime(CLOCK_MONOTONIC, &time);
-  return time.tv_sec * 1'000'000'000LL + time.tv_nsec;
-}
-
-template <class T>
-void futex_wait(std::atomic<T>& word, T value, std::int64_t nanoseconds) {
-  static_assert(sizeof word == 4);
-  const timespec timeout{nanoseconds / 1'000'000'000, nanoseconds % 1'000'000'000};
-  ::syscall(SYS_futex, &word, FUTEX_WAIT_PRIVATE, value,
-            nanoseconds == no_deadline ? nullptr : &timeout, nullptr, 0);
-}
-
-template <class T>
-void futex_wake(std::atomic<T>& word) {
-  ::syscall(SYS_futex, &word, FUTEX_WAKE_PRIVATE, INT_MAX, nullptr, nullptr, 0);
-}
-
-// ---- The stack of a stalled thread
-
-struct StallReport {
-  bool is_excused = false;  // nobody waits for it
-  bool is_hub_work = false;
-  TaskIdentity who;
-  StackTrace trace = {};
-};
-
-// What is asked of a stalled thread. There is one, as there is one who asks; a late answer finds
-// the question withdrawn.
-struct Question {
-  enum class State : std::uint32_t { none, asked, being_answered, answered };
-  std::atomic<State> state{State::none};
-  Hub* hub = nullptr;
-  std::uint64_t progress = 0;
-  StallReport report;
-};
-constinit Question question;
-
-}  // namespace
-
-// In the handler, on the hub's thread.
-struct StallSnapshot {
-  static void take(Hub& hub, const ucontext_t& context, StallReport& report) {
-    const Task* task = hub.current_;
-    report.is_excused = task != nullptr && task == hub.thread_task_ && hub.task_count_ == 1;
-    report.is_hub_work = task == nullptr;
-    report.who = task ? identity_of(*task) : TaskIdentity{};
-    const greg_t* registers = context.uc_mcontext.gregs;
-    const UnwindContext innermost{.pc = static_cast<std::uintptr_t>(registers[REG_RIP]) + 1,
-                                  .sp = static_cast<std::uintptr_t>(registers[REG_RSP]),
-                                  .fp = static_cast<std::uintptr_t>(registers[REG_RBP])};
-    StackBounds bounds{.low = innermost.sp};
-    if (hub.fiber_ && !hub.fiber_->is_thread())
-      bounds.high = reinterpret_cast<std::uintptr_t>(hub.fiber_->stack().top());
-    report.trace = capture_stack_trace(innermost, bounds);
-  }
-};
-
-namespace {
-
-struct sigaction previous_action;
-
-void on_signal(int signal, siginfo_t* info, void* context) {
-  using State = Question::State;
-  if (info->si_code != SI_QUEUE || info->si_value.sival_ptr != &question) {
-    if ((previous_action.sa_flags & SA_SIGINFO) != 0) {
-      previous_action.sa_sigaction(signal, info, context);
-    } else if (previous_action.sa_handler != SIG_DFL && previous_action.sa_handler != SIG_IGN) {
-      previous_action.sa_handler(signal);
-    }
-    return;
-  }
-  const int error = errno;
-  State expected = State::asked;
-  if (question.state.compare_exchange_strong(expected, State::being_answered)) {
-    Hub* hub = Hub::current_if_any();
-    // It may have gone on meanwhile.
-    if (hub && hub == question.hub && hub->progress() == question.progress) {
-      StallSnapshot::take(*hub, *static_cast<const ucontext_t*>(context), question.report);
-      hub->housekeep_soon();  // which wakes the watch, if that sleeps until this stall is over
-    } else {
-      question.report.is_excused = true;
-    }
-    question.state.store(State::answered);
-    futex_wake(question.state);
-  }
-  errno = error;
-}
-
-void install_handler() {
-  sigaction(SIGURG, nullptr, &previous_action);
-  struct sigaction action = {};
-  action.sa_sigaction = on_signal;
-  action.sa_flags = SA_SIGINFO | SA_ONSTACK | SA_RESTART;
-  sigaction(SIGURG, &action, nullptr);
-}
-
-bool is_handler_ours() {
-  struct sigaction action = {};
-  sigaction(SIGURG, nullptr, &action);
-  return (action.sa_flags & SA_SIGINFO) != 0 && action.sa_sigaction == on_signal;
-}
-
-enum class Answer { given, none };
-
-Answer ask(pthread_t thread, Hub& hub, std::uint64_t progress) {
-  using State = Question::State;
-  if (!is_handler_ours()) return Answer::none;
-  question.hub = &hub;
-  question.progress = progress;
-  question.report = {};
-  question.state.store(State::asked);
-  sigval value{};
-  value.sival_ptr = &question;
-  if (::pthread_sigqueue(thread, SIGURG, value) != 0) {
-    question.state.store(State::none);
-    return Answer::none;
-  }
-  const std::int64_t until = monotonic_now() + answer_time;
-  for (;;) {
-    State state = question.state.load();
-    if (state == State::answered) break;
-    const std::int64_t left = until - monotonic_now();
-    if (left <= 0) {
-      // The thread blocks the signal, or is stopped.
-      if (state == State::asked && question.state.compare_exchange_strong(state, State::none))
-        return Answer::none;
-      if (state == State::answered) break;
-    }
-    futex_wait(question.state, state, std::clamp<std::int64_t>(left, 1'000'000, answer_time));
-  }
-  question.state.store(State::none);
-  return Answer::given;
-}
-
-// ---- The watch
+// A look that comes so late comes to a process that stood still.
+constexpr std::int64_t longest_delay = 1'000 * nanoseconds_per_millisecond;
 
 void write(const std::string& text) { std::fputs(text.c_str(), stderr); }
 
@@ -235,7 +95,7 @@ class StallWatch {
 
 StallWatch::StallWatch() {
   if (limit_ == 0) return;
-  install_handler();
+  install_stall_probe();
   pthread_atfork(&prepare_fork, &parent_after_fork, &child_after_fork);
 }
 
@@ -276,7 +136,7 @@ void StallWatch::wake() noexcept {
   if (!stall_watch_state.compare_exchange_strong(asleep, State::awake)) return;
   const std::lock_guard lock(mutex_);
   if (has_thread_) {
-    futex_wake(stall_watch_state);
+    futex_wake_all(stall_watch_state);
   } else if (!hubs_.empty()) {
     start_thread();  // in a forked child
   }
@@ -314,7 +174,7 @@ void StallWatch::end_thread() {
     has_thread_ = false;
     thread = thread_;
     stall_watch_state = State::ending;
-    futex_wake(stall_watch_state);
+    futex_wake_all(stall_watch_state);
   }
   pthread_join(thread, nullptr);
 }
@@ -371,10 +231,10 @@ void StallWatch::run() {
 }
 
 StallWatch::Look StallWatch::look() {
-  const std::int64_t now = monotonic_now();
+  const std::int64_t now = kernel_now();
   const std::lock_guard lock(mutex_);
   // The whole process stood still (a debugger, a suspended machine): what it did then is no stall.
-  const bool was_stopped = looked_at_ != 0 && now - looked_at_ > 4 * period_ + answer_time;
+  const bool was_stopped = looked_at_ != 0 && now - looked_at_ > 4 * period_ + longest_delay;
   looked_at_ = now;
   Look result = Look::quiet;
   for (WatchedHub& watched : hubs_) {
@@ -410,17 +270,17 @@ StallWatch::Look StallWatch::look_at(WatchedHub& watched, std::int64_t now) {
 void StallWatch::judge(WatchedHub& watched, std::int64_t duration) {
   const std::string time = std::to_string(duration / nanoseconds_per_millisecond) + " ms";
   const std::string hub = "hub " + std::to_string(watched.hub->id());
-  if (ask(watched.thread, *watched.hub, watched.progress) == Answer::none) {
+  const StallReport* report = ask_for_stall(watched.thread, *watched.hub, watched.progress);
+  if (!report) {
     write("greenroom: " + hub + " has been stalled for " + time +
           ", and its thread does not answer SIGURG: no stack\n");
     return;
   }
-  const StallReport& report = question.report;
-  if (report.is_excused) return;
-  const std::string who = report.is_hub_work ? "hub work" : describe(report.who);
+  if (report->is_excused) return;
+  const std::string who = report->is_hub_work ? "hub work" : describe(report->who);
   write("greenroom: " + who + " has run for " + time +
         " without a blocking call, and nothing else could on " + hub +
-        "; yield() now and then, or offload() such work\n" + to_string(report.trace));
+        "; yield() now and then, or offload() such work\n" + to_string(report->trace));
 }
 
 }  // namespace

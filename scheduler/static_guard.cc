@@ -9,12 +9,9 @@
 // Invariant: a guard is pending exactly while it is on the list of running initialisations. All is
 // under one lock: a static is initialised once, and who finds it initialised does not come here.
 #include <cxxabi.h>
-#include <linux/futex.h>
-#include <sys/syscall.h>
 #include <unistd.h>
 
 #include <atomic>
-#include <climits>
 #include <cstdint>
 #include <cstdio>
 #include <cstdlib>
@@ -23,6 +20,7 @@
 #include <optional>
 
 #include "greenroom/scheduler/dump.h"
+#include "greenroom/scheduler/futex.h"
 #include "greenroom/scheduler/hub.h"
 #include "greenroom/scheduler/interrupt.h"
 
@@ -39,7 +37,7 @@ struct Visitor {
   static Visitor current() {
     Hub* hub = Hub::current_if_any();
     Task* task = hub ? hub->current_task() : nullptr;
-    return {hub, task, task ? 0 : static_cast<pid_t>(::syscall(SYS_gettid))};
+    return {hub, task, task ? 0 : ::gettid()};
   }
   friend bool operator==(const Visitor&, const Visitor&) = default;
 };
@@ -95,7 +93,7 @@ void wait_as_greenlet(std::unique_lock<std::mutex>& lock, Task& self, Initializa
 void wait_as_thread(std::unique_lock<std::mutex>& lock) {
   const std::uint32_t before = ended_count;
   lock.unlock();
-  ::syscall(SYS_futex, &ended_count, FUTEX_WAIT_PRIVATE, before, nullptr, nullptr, 0);
+  futex_wait(ended_count, before, no_deadline);
   lock.lock();
 }
 
@@ -134,7 +132,7 @@ void end(const void* guard) noexcept {
   *link = ended->next;
   ended_count.fetch_add(1);
   lock.unlock();
-  ::syscall(SYS_futex, &ended_count, FUTEX_WAKE_PRIVATE, INT_MAX, nullptr, nullptr, 0);
+  futex_wake_all(ended_count);
   // Without the lock, because a wake may allocate: they all wait for nothing but this.
   ended->waiters.wake_all();
   ended->~Initialization();

@@ -1,4 +1,5 @@
 #include "greenroom/scheduler/hub.h"
+#include "greenroom/scheduler/hub_group.h"
 
 #include <gtest/gtest.h>
 

@@ -1,0 +1,220 @@
+// How a hub begins and ends: with its thread, or with the simulation that drives it.
+#include <algorithm>
+#include <cstdio>
+#include <cstdlib>
+#include <stdexcept>
+#include <utility>
+
+#include "greenroom/scheduler/dump.h"
+#include "greenroom/scheduler/hub.h"
+#include "greenroom/scheduler/hub_group.h"
+#include "greenroom/scheduler/interrupt.h"
+#include "greenroom/scheduler/overflow_report.h"
+#include "greenroom/scheduler/stall_watch.h"
+#include "greenroom/scheduler/throw_hook.h"
+
+namespace greenroom {
+
+using detail::awake_hubs;
+using detail::bound_hub;
+using detail::Fiber;
+using detail::Task;
+
+namespace {
+
+constexpr std::int64_t thread_end_grace = 5'000'000'000;
+
+// A timer's sequence is unique in the process: an error that says whose it is may go to another
+// hub.
+constexpr std::uint64_t timers_of_a_hub = std::uint64_t{1} << 40;
+std::atomic<std::uint64_t> hubs_made{0};
+
+void root_run(Task&) { std::abort(); }
+void root_destroy(Task& task) noexcept { delete &task; }
+void root_abandoned(Task&) noexcept {}
+void root_stop(Task&) noexcept {}
+std::string root_describe(const Task&) { return "root greenlet"; }
+// For the overflow report: the stack is gone, so this runs on the signal stack. Describing
+// allocates, which the thread that just overflowed its own code, not malloc's, can mostly afford;
+// the report's headline is printed before.
+std::size_t describe_current_task(char* buffer, std::size_t size) noexcept {
+  const Hub* hub = bound_hub;
+  if (!hub || !hub->current_task()) return 0;
+  const std::string text = detail::describe(*hub->current_task());
+  const std::size_t length = std::min(size, text.size());
+  std::copy_n(text.data(), length, buffer);
+  return length;
+}
+
+// What the hub's thread reports: overflows of stacks, and where an exception was thrown.
+void install_reports() {
+  detail::install_overflow_report_for_this_thread();
+  detail::set_overflow_description(&describe_current_task);
+  detail::set_throw_capture(true);
+}
+
+constexpr detail::TaskOps root_ops{&root_run,      &root_destroy, &root_abandoned,
+                                   &root_describe, &root_stop,    nullptr};
+
+}  // namespace
+
+// Owns the implicit hub of a thread and ends it with the thread.
+struct HubBinding {
+  std::unique_ptr<Hub> hub;
+
+  ~HubBinding() {
+    if (!hub) return;
+    if (hub->current_task() != &hub->root()) {
+      std::fprintf(
+          stderr,
+          "greenroom: std::exit() was called inside %s; its locals and those of every other "
+          "greenlet are not "
+          "destroyed. Return from main or run(), or stop() the actor, instead.\n",
+          hub->current_task() ? detail::describe(*hub->current_task()).c_str() : "hub work");
+      // This very stack belongs to the hub: leave everything to the end of the process.
+      detail::end_stall_watch(*hub);
+      static_cast<void>(hub.release());
+      return;
+    }
+    const std::size_t abandoned = hub->end_all_tasks(thread_end_grace);
+    if (abandoned > 0) {
+      std::fprintf(stderr,
+                   "greenroom: %zu greenlets did not end with their thread and were abandoned\n",
+                   abandoned);
+      if (hub->group()) hub->group()->remove(*hub);
+      detail::end_stall_watch(*hub);
+      static_cast<void>(hub.release());
+      return;
+    }
+    bound_hub = nullptr;
+    detail::thread_block_pool = nullptr;
+  }
+
+  static Hub& make() {
+    static thread_local HubBinding binding;
+    if (binding.hub)
+      throw std::logic_error("greenroom: a blocking call after the thread's hub has ended");
+    binding.hub.reset(new Hub);
+    return *binding.hub;
+  }
+};
+
+Hub& Hub::make_current() { return HubBinding::make(); }
+
+Hub::Hub()
+    : port_(detail::Port::open(*this)),
+      housekept_at_(clock_.synchronize()),
+      timers_(housekept_at_, timers_of_a_hub * hubs_made.fetch_add(1)),
+      poller_(std::make_unique<detail::FutexPoller>(port_)),
+      holds_(std::make_shared<Hold::Counter>()) {
+  id_ = port_.number();
+  holds_->port = &port_;
+  bind();
+  fiber_ = &thread_fiber_;
+  thread_task_ = root_ = new Task(root_ops);
+  root_->fiber = &thread_fiber_;
+  root_->hub = this;
+  adopt(*root_);
+  start_slice(*root_);
+  awake_hubs.fetch_add(1);
+  install_reports();
+  detail::watch_for_stalls(*this);
+}
+
+Hub::Hub(detail::Environment& environment)
+    : environment_(&environment),
+      port_(detail::Port::open(*this)),
+      housekept_at_(environment.now()),
+      timers_(housekept_at_, timers_of_a_hub * hubs_made.fetch_add(1)),
+      poller_(std::make_unique<detail::FutexPoller>(port_)),
+      holds_(std::make_shared<Hold::Counter>()) {
+  id_ = port_.number();
+  holds_->port = &port_;
+  awake_hubs.fetch_add(1);
+  install_reports();
+}
+
+Hub::~Hub() {
+  if (!environment_) detail::end_stall_watch(*this);
+  // Posts to a hub that is ending are delivered, so that what they own is released and who waits is
+  // told.
+  Hub* const outer = bound_hub;
+  bind();
+  current_ = nullptr;
+  is_ending_ = true;
+  if (thread_task_ && thread_task_->extension)
+    thread_task_->extension->extension_ops->ended(*thread_task_);
+  poller_.reset();
+  deliver_all(undelivered_);
+  while (detail::PostNode* node = port_.take_all()) {
+    deliver_all(node);
+    end_latecomers();
+  }
+  deliver_all(port_.close());
+  end_latecomers();
+  // Only now: as long as it was in, who waits for an answer from here is not told that none can
+  // come.
+  if (group_) group_->remove(*this);
+  holds_->port = nullptr;
+  destroy_retired();
+  while (Fiber* fiber = idle_runners_) {
+    idle_runners_ = fiber->next;
+    destroy_fiber(*fiber);
+  }
+  if (thread_task_) {
+    unlist(*thread_task_);
+    delete std::exchange(thread_task_->interrupts, nullptr);
+    drop_reference(*thread_task_);  // a greenlet of another hub may still think that it joins it
+  }
+  awake_hubs.fetch_sub(1);
+  bound_hub = outer;
+  detail::thread_block_pool = outer ? &outer->blocks_ : nullptr;
+}
+
+void Hub::bind() noexcept {
+  bound_hub = this;
+  thread_ = detail::thread_state();
+  detail::thread_block_pool = &blocks_;
+}
+
+void Hub::install_poller(std::unique_ptr<detail::Poller> poller) { poller_ = std::move(poller); }
+
+namespace {
+
+struct FunctionPost final : detail::PostNode {
+  std::function<void()> function;
+};
+
+}  // namespace
+
+bool Hub::post_to(detail::Port& port, std::function<void()> f) {
+  auto post = std::make_unique<FunctionPost>();
+  post->function = std::move(f);
+  post->deliver = [](Hub&, detail::PostNode& node) {
+    const std::unique_ptr<FunctionPost> owned(static_cast<FunctionPost*>(&node));
+    owned->function();
+  };
+  if (!port.push(*post)) return false;
+  static_cast<void>(post.release());
+  return true;
+}
+
+Hold Hub::hold() { return Hold(holds_); }
+
+std::size_t Hub::end_all_tasks(std::int64_t grace) {
+  assert(current_ == thread_task_);
+  const detail::Task* self = current_;
+  const Uncancellable uncancellable;
+  const std::int64_t deadline = detail::add_saturated(now(), grace);
+  while (task_count_ > 1 && now() < deadline) {
+    for_each_task([&](Task& task) {
+      if (&task != self) task.ops->stop(task);
+    });
+    if (task_count_ == 1) break;
+    // What unwinds may start other tasks: look again from time to time.
+    park("hub.end", std::min(deadline, now() + 20'000'000), {});
+  }
+  return task_count_ - 1;
+}
+
+}  // namespace greenroom

@@ -1,0 +1,26 @@
+#include "greenroom/scheduler/ready_queue.h"
+
+namespace greenroom::detail {
+
+std::size_t ReadyQueue::size() const {
+  std::size_t count = 0;
+  for (const Task* task = head_; task; task = task->next_ready) ++count;
+  return count;
+}
+
+Task* ReadyQueue::pop(std::size_t n) {
+  Task** link = &head_;
+  while (n-- > 0) link = &(*link)->next_ready;
+  Task* task = *link;
+  *link = task->next_ready;
+  if (!*link) tail_ = link;
+  return task;
+}
+
+void ReadyQueue::remove(Task& task) {
+  std::size_t n = 0;
+  for (const Task* at = head_; at != &task; at = at->next_ready) ++n;
+  pop(n);
+}
+
+}  // namespace greenroom::detail

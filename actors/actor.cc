@@ -45,10 +45,11 @@ std::uint64_t next_incarnation() {
 
 }  // namespace
 
-ActorHub::ActorHub() : incarnation(next_incarnation()) {}
+ActorHub::ActorHub(const Hub& hub)
+    : where(Pid{0, hub.id()}.where()), incarnation(next_incarnation()) {}
 ActorHub::~ActorHub() = default;
 
-void ActorHub::make(Hub& hub) { hub.extension(Layer::actors) = std::make_unique<ActorHub>(); }
+void ActorHub::make(Hub& hub) { hub.extension(Layer::actors) = std::make_unique<ActorHub>(hub); }
 
 std::uint64_t new_reference(ActorHub& hub) {
   constexpr std::uint64_t range = 1U << 16;

@@ -50,6 +50,7 @@ struct ActorExtras {
   OrderedMap<std::uint64_t, Pid> watchers;        // monitor number -> who gets the Down
   OrderedMap<std::uint64_t, Pid> watching;        // monitor number -> whose end it tells
   std::shared_ptr<const ExitReason> exit_reason;  // accepted: the actor is exiting
+  std::unique_ptr<const ExitReason> failure;      // what a server's handler threw, until it ends
   std::vector<Signal> too_late;  // links and monitors that came after that: answered as by the dead
   std::vector<ReplyHandle>
       orphaned_replies;  // lost by unwinding: answered when the reason is known
@@ -82,7 +83,7 @@ struct PidLeases;
 
 // The actors' part of a hub.
 struct ActorHub final : HubExtension {
-  ActorHub();
+  explicit ActorHub(const Hub& hub);
   ~ActorHub() override;
   static ActorHub& of(Hub& hub) {
     auto& extension = hub.extension(Layer::actors);
@@ -97,6 +98,7 @@ struct ActorHub final : HubExtension {
   static void make(Hub& hub);
 
   PidTable pids;
+  const std::uint64_t where;           // Pid::where() of those that live here
   const std::uint64_t incarnation;     // ports are used again: this tells whose a lease is
   std::uint64_t last_call = 0;         // numbers the calls that wait on this hub
   const ExitReason* ending = nullptr;  // while an ending actor's state and mail are destroyed: why
@@ -105,6 +107,13 @@ struct ActorHub final : HubExtension {
   std::unique_ptr<MessageTimers> timers;  // of send_after and send_interval
   std::unique_ptr<PidLeases> leases;      // null: no spawn on another hub yet
 };
+
+// The actor that lives on this hub; null if it does not, is dead, or is on its way.
+inline Actor* find_actor_here(Hub& hub, Pid pid) noexcept {
+  ActorHub* actors = ActorHub::of_if_any(hub);
+  if (!actors || pid.where() != actors->where) return nullptr;
+  return actors->pids.find(pid.number);
+}
 
 inline Actor& actor_of(Task& task) { return static_cast<Actor&>(*task.extension); }
 

@@ -27,8 +27,8 @@ struct ForeignCell {
 
   // A handle for it; the cell lives until both are done with it.
   static ReplyHandle handle_for(const std::shared_ptr<ForeignCell>& cell) {
-    return {ReplyHandle::foreign, 1,
-            reinterpret_cast<std::uintptr_t>(new std::shared_ptr<ForeignCell>(cell))};
+    return {1, reinterpret_cast<std::uintptr_t>(new std::shared_ptr<ForeignCell>(cell)),
+            ReplyHandle::foreign};
   }
 
   // False if the deadline (kernel clock) came first.

@@ -2,6 +2,8 @@
 // harmless.
 #pragma once
 
+#include <array>
+#include <bit>
 #include <compare>
 #include <cstddef>
 #include <cstdint>
@@ -25,6 +27,8 @@ struct Pid {
   // As Erlang's id and serial.
   std::uint64_t index() const { return number & index_mask; }
   std::uint64_t serial() const { return number >> index_bits; }
+  // Node and hub in one word.
+  std::uint64_t where() const { return std::bit_cast<std::array<std::uint64_t, 2>>(*this)[0]; }
   explicit operator bool() const { return number != 0; }
   std::string to_string() const;
 

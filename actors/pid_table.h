@@ -32,8 +32,9 @@ class PidTable {
   // The actor of that number if it lives here; null if it is dead, leased, or never was.
   Actor* find(std::uint64_t number) const noexcept {
     const Slot* slot = slot_of(number);
-    return slot && (slot->content & tag_mask) == tag_actor ? reinterpret_cast<Actor*>(slot->content)
-                                                           : nullptr;
+    if (!slot || (slot->content & tag_mask) != tag_actor) return nullptr;
+    if (slot->content == 0) __builtin_unreachable();
+    return reinterpret_cast<Actor*>(slot->content);
   }
 
   // The number's actor lives here, or is on its way here.

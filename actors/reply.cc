@@ -72,7 +72,7 @@ ReplyCell* find_reply_cell(ReplyHandle& handle) noexcept {
   if (!hub || handle.hub != hub->id()) return nullptr;
   ReplyCell* cell = cell_here(*hub, handle);
   if (!cell) [[unlikely]]
-    handle = {};
+    handle.caller = 0;
   return cell;
 }
 

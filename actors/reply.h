@@ -35,8 +35,8 @@ struct FailureDeleter {
 
 // Where a caller waits.
 struct ReplyCell {
-  Actor* caller = nullptr;
-  std::uint64_t serial = 0;
+  Actor* caller;  // this and the serial are set by the call
+  std::uint64_t serial;
   ReplyState state = ReplyState::waiting;
   std::unique_ptr<const ExitReason, FailureDeleter> failure;
 };
@@ -50,9 +50,9 @@ struct ReplyHandle {
   static constexpr std::uint32_t foreign =
       UINT32_MAX;  // a thread without a hub: serial is the address of its cell
 
-  std::uint32_t hub = 0;
   std::uint64_t caller = 0;  // the number of the pid that waits; 0: nobody does (a cast)
-  std::uint64_t serial = 0;
+  std::uint64_t serial;      // this and the hub are set only with a caller
+  std::uint32_t hub;
 
   explicit operator bool() const { return caller != 0; }
 };

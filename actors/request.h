@@ -17,38 +17,33 @@ namespace greenroom::detail {
 
 struct Request;
 
-struct RequestOps {
+// What a request knows of its type, and how the server's type handles it: one word in the message.
+struct RequestOps : TypeOps {
   const std::type_info* server;
   // Runs the handler, replies and ends the request, which is still there if the handler throws.
   void (*invoke)(void* server, Request& request);
 };
 
 struct Request : Message {
-  Request(const TypeOps& type, std::size_t value_offset, const RequestOps& request_ops)
-      : Message(type, value_offset, MessageKind::request), ops(&request_ops) {}
+  Request(const RequestOps& ops, std::size_t value_offset)
+      : Message(ops, value_offset, MessageKind::request) {}
   ~Request() {
     if (reply) drop_reply(reply);
   }
+  const RequestOps& ops() const {
+    return static_cast<const RequestOps&>(MessageAccess::type(*this));
+  }
 
-  const RequestOps* ops;
   // Of a call; a cast has none, and no deadline.
-  ReplyHandle reply = {};
+  ReplyHandle reply;
   std::int64_t deadline;
 };
 
 template <class M>
-struct RequestOf;
-
-template <class M>
-inline constexpr TypeOps request_type_ops{&typeid(M), type_name_hash<M>(), &RequestOf<M>::destroy};
-
-template <class M>
 struct RequestOf final : Request {
-  RequestOf(M&& m, const RequestOps& request_ops)
-      : Request(request_type_ops<M>,
-                reinterpret_cast<std::byte*>(&value) -
-                    reinterpret_cast<std::byte*>(static_cast<Message*>(this)),
-                request_ops),
+  RequestOf(M&& m, const RequestOps& ops)
+      : Request(ops, reinterpret_cast<std::byte*>(&value) -
+                         reinterpret_cast<std::byte*>(static_cast<Message*>(this))),
         value(std::move(m)) {}
 
   static void destroy(Message& message) noexcept {
@@ -147,7 +142,8 @@ void invoke_handler(void* state, Request& request) {
 }
 
 template <class S, class M>
-inline constexpr RequestOps request_ops{&typeid(S), &invoke_handler<S, M>};
+inline constexpr RequestOps request_ops{
+    {&typeid(M), type_name_hash<M>(), &RequestOf<M>::destroy}, &typeid(S), &invoke_handler<S, M>};
 
 // A request that nobody waits for yet.
 template <class S, class M>

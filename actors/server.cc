@@ -16,7 +16,7 @@ namespace {
 
 // ---- the run loop ----
 
-void construct(ServerTask& task) {
+[[gnu::noinline]] void construct(ServerTask& task) {
   throw_pending(task);  // told to exit before its constructor: it never runs
   task.start->construct(task.server());
   task.actor.has_state = true;
@@ -35,10 +35,11 @@ void stop_with_parent(const ServerTask& task, const Message& message) {
 // What is no request, or another server's, or of this one by another shared library.
 [[gnu::noinline]] void handle_other(ServerTask& task) {
   Message& message = *task.current;
+  task.actor.mailbox.count_taken(message);
   if (MessageAccess::kind(message) == MessageKind::request) {
     auto& request = static_cast<Request&>(message);
-    if (*request.ops->server == *task.server_ops->type)
-      return request.ops->invoke(task.server(), request);
+    if (*request.ops().server == *task.server_ops->type)
+      return request.ops().invoke(task.server(), request);
   }
   if (MessageAccess::kind(message) == MessageKind::signal) stop_with_parent(task, message);
   if (!task.server_ops->handle_other(task.server(), message)) {
@@ -56,32 +57,27 @@ void stop_with_parent(const ServerTask& task, const Message& message) {
 }
 
 // The mail that is there when the slice begins; what comes meanwhile waits for the next one. What a
-// handler throws on stays in `current`: it is still to be answered.
+// handler throws on stays in `current`: it is still to be answered. After a handler that returns,
+// `current` is stale; it is cleared only where somebody could ask for it: a store for each message
+// less.
 inline void handle_mail(ServerTask& task) {
-  Mailbox& mailbox = task.actor.mailbox;
-  std::size_t left = mailbox.size();
+  std::size_t left = task.actor.mailbox.size();
   for (left = std::min(left, Hub::slice_for(left)); left > 0; --left) {
-    if ((task.attention & attention::throws) != 0) [[unlikely]] {
-      if ((task.attention & attention::exiting) != 0) return;
-      throw_pending();
-    }
-    Message* message = mailbox.pop_front().release();
-    if (!message) return;  // a handler took some itself
+    Message* message = task.actor.mailbox.take_front();
+    if (!message) break;  // a handler took some itself
     task.current = message;
     auto& request = static_cast<Request&>(*message);
     // Nothing but the task is needed after this: what is kept over a call is saved in each slice.
     if (MessageAccess::kind(*message) == MessageKind::request &&
-        request.ops->server == task.server_ops->type) [[likely]] {
-      request.ops->invoke(task.server(), request);
+        request.ops().server == task.server_ops->type) [[likely]] {
+      request.ops().invoke(task.server(), request);
     } else {
       handle_other(task);
     }
-    task.current = nullptr;
     if (task.interrupts || task.actor.extras) clean_up_after_handler(task);
+    if ((task.attention & attention::throws) != 0) [[unlikely]]
+      break;
   }
-  if ((task.attention & attention::throws) != 0 && (task.attention & attention::exiting) == 0)
-      [[unlikely]]
-    throw_pending();
 }
 
 // Not on a kill, and not on an exit signal that was not trapped: as OTP.
@@ -119,12 +115,6 @@ void end_server(ServerTask& task, const ExitReason& reason) noexcept {
   fail_reply(starter, reason);
 }
 
-[[gnu::noinline]] void end_with(ServerTask& task, ExitReason reason) noexcept {
-  task.actor.has_failed = true;
-  terminate(task, reason);
-  end_server(task, reason);
-}
-
 // What the message that is being handled asks for; null if it is no request.
 Request* current_request(const ServerTask& task) {
   Message* message = task.current;
@@ -132,30 +122,64 @@ Request* current_request(const ServerTask& task) {
   return static_cast<Request*>(message);
 }
 
+// What is pending for a server is thrown where no handler runs. An exit is not: nothing needs to be
+// unwound for it.
+[[gnu::noinline]] bool take_interrupt(ServerTask& task) {
+  task.current = nullptr;
+  if ((task.attention & attention::exiting) != 0) return false;
+  throw_pending();
+  return true;
+}
+inline bool may_go_on(ServerTask& task) {
+  return (task.attention & attention::throws) == 0 || take_interrupt(task);
+}
+
+// In a catch block.
+[[gnu::noinline]] void note_failure(ServerTask& task) {
+  task.actor.extra().failure = std::make_unique<const ExitReason>(reason_of_current_exception());
+}
+
+// False: the server is over. What is done once in a while is in functions of its own, so that no
+// register is saved for it.
+inline bool run_slice(ServerTask& task) {
+  try {
+    if (!may_go_on(task)) [[unlikely]]
+      return false;
+    if (task.start) [[unlikely]] {
+      construct(task);
+      if (!may_go_on(task)) return false;
+    }
+    handle_mail(task);
+    return may_go_on(task);
+  } catch (...) {
+    note_failure(task);
+    return false;
+  }
+}
+
+// The run loop is over, by what was noted or by an exit that was accepted.
+[[gnu::noinline]] void end_run(ServerTask& task) noexcept {
+  const ActorExtras& extras = *task.actor.extras;
+  if (!extras.failure) task.current = nullptr;
+  ExitReason reason = extras.failure ? *extras.failure : *extras.exit_reason;
+  task.actor.has_failed = true;
+  terminate(task, reason);
+  end_server(task, reason);
+}
+
 }  // namespace
 
-void run_server(Task& raw) {
-  auto& task = static_cast<ServerTask&>(raw);
-  std::unique_ptr<const ExitReason> failure;
-  try {
-    // An exit that finds no handler running is taken as a value: nothing needs to be unwound.
-    if ((task.attention & attention::exiting) == 0) [[likely]] {
-      if (task.start) [[unlikely]]
-        construct(task);
-      handle_mail(task);
-    }
-    if ((task.attention & attention::exiting) == 0) [[likely]] {
-      task.state = TaskState::idle;
-      if (!task.actor.mailbox.empty()) task.hub->activate(task);
-      return;
-    }
-    failure = std::make_unique<const ExitReason>(*task.actor.extras->exit_reason);
-  } catch (const ActorExit& exit) {
-    failure = std::make_unique<const ExitReason>(exit.reason());
-  } catch (...) {
-    failure = std::make_unique<const ExitReason>(reason_of_current_exception());
+// One server after another, as long as servers are next: between two of them there is no way back
+// to the hub's loop.
+void run_server(Task& first) {
+  Hub& hub = *first.hub;
+  for (Task* raw = &first; raw; raw = hub.next_alike()) {
+    auto& task = static_cast<ServerTask&>(*raw);
+    if (!run_slice(task)) [[unlikely]]
+      return end_run(task);
+    task.state = TaskState::idle;
+    if (!task.actor.mailbox.empty()) hub.activate(task);
   }
-  end_with(task, *failure);
 }
 
 void abandoned_server(Task& raw) noexcept {
@@ -240,7 +264,7 @@ class CallSite {
   CallSite& operator=(const CallSite&) = delete;
 
   std::int64_t deadline() const { return deadline_; }
-  ReplyHandle handle() const { return {hub_.id(), caller_.number, cell_.serial}; }
+  ReplyHandle handle() const { return {caller_.number, cell_.serial, hub_.id()}; }
   // Sends and parks until the cell is answered; a deadline that comes first answers it with
   // `timeout`.
   void send_and_wait(Pid target, MessagePointer request);
@@ -273,12 +297,10 @@ bool waits_for_an_actor(const Task& task) {
   auto& parts = static_cast<Request&>(*request);
   parts.reply = handle();
   parts.deadline = deadline_;
-  Actor* local = target.hub == hub_.id() && target.node == 0
-                     ? ActorHub::of(hub_).pids.find(target.number)
-                     : nullptr;  // elsewhere, dead, or on its way: sending tells
+  Actor* local = find_actor_here(hub_, target);  // null: sending tells why
   if (local && (local == &caller_ || waits_for_an_actor(*local->task))) [[unlikely]] {
     if (refuse(cell_, *local)) {
-      parts.reply = {};
+      parts.reply.caller = 0;
       return;
     }
   }

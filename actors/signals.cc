@@ -224,10 +224,8 @@ namespace {
 
 Placed send_owned_message(Pid to, Message& message) noexcept {
   Hub* hub = Hub::current_if_any();
-  if (hub && to.hub == hub->id() && to.node == 0) [[likely]] {
-    const ActorHub* actors = ActorHub::of_if_any(*hub);
-    Actor* actor = actors ? actors->pids.find(to.number) : nullptr;
-    if (actor) [[likely]]
+  if (hub) [[likely]] {
+    if (Actor* actor = find_actor_here(*hub, to)) [[likely]]
       return place_message(*actor, MessagePointer(&message));
   }
   return send_elsewhere(hub, to, message);

@@ -44,14 +44,22 @@ class Mailbox {
 
   // The oldest; null if there is none. Not while a receive is in progress.
   detail::MessagePointer pop_front() noexcept {
+    detail::MessagePointer message(take_front());
+    if (message) count_taken(*message);
+    return message;
+  }
+  // The same for whoever knows the message's kind: one that is no request is to be counted.
+  Message* take_front() noexcept {
     Message* message = head_;
     if (!message) return nullptr;
     head_ = static_cast<Message*>(message->next);
     if (!head_) tail_ = &head_;
-    if (MessageAccess::kind(*message) == detail::MessageKind::signal) [[unlikely]]
-      --signals_;
     --size_;
-    return detail::MessagePointer(message);
+    return message;
+  }
+  void count_taken(const Message& message) noexcept {
+    if (MessageAccess::kind(message) == detail::MessageKind::signal) [[unlikely]]
+      --signals_;
   }
 
   // Removes the oldest message for which f(Message&) is true; null if there is none.

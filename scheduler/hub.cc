@@ -126,7 +126,7 @@ bool Hub::extend_slice(std::size_t mail) noexcept {
 }
 
 inline Task* Hub::pick() noexcept {
-  if (--until_housekeeping_ < 0) return nullptr;  // always, in a simulation
+  if (statistics_.slices >= housekeep_at_) return nullptr;  // always, in a simulation
   return ready_.pop_front();
 }
 
@@ -195,38 +195,40 @@ void Hub::leave_dedicated() {
 inline void Hub::run_fresh(Task& task) {
   start_slice(task);
   task.ops->run(task);
-  current_ = nullptr;
-  if (task.fiber) task.fiber = nullptr;
-  if (task.state == TaskState::running) {
-    finish(task);
+  Task& last = *std::exchange(current_, nullptr);  // see next_alike()
+  if (last.fiber) last.fiber = nullptr;
+  if (last.state == TaskState::running) {
+    finish(last);
   } else if (environment_) [[unlikely]] {
-    environment_->suspending(task);  // a server that waits for mail, without a stack
+    environment_->suspending(last);  // a server that waits for mail, without a stack
   }
 }
 
 void Hub::runner_entry(void* hub) { static_cast<Hub*>(hub)->run_loop(); }
 
 void Hub::run_loop() {
+  // Somebody hands a task over only where this runner is switched to.
+  Task* task = std::exchange(handoff_, nullptr);
   for (;;) {
-    Task* task = handoff_;
-    if (task) {
-      handoff_ = nullptr;
-    } else {
-      task = pick();
-      if (!task && environment_) task = next_simulated();
-    }
+    if (!task) task = pick();
+    if (!task && environment_) task = next_simulated();
     if (!task) {
       housekeeping();
     } else if (task->fiber) {
       resume(*task);
+      task = std::exchange(handoff_, nullptr);
+      continue;
     } else if (task->stack_size == 0) [[likely]] {
       run_fresh(*task);
     } else if (!fiber_->is_dedicated) {
       switch_to_dedicated(*task);
+      task = std::exchange(handoff_, nullptr);
+      continue;
     } else {
       run_fresh(*task);
       leave_dedicated();
     }
+    task = nullptr;
   }
 }
 
@@ -389,7 +391,7 @@ void Hub::housekeeping() {
   } else if (elapsed < housekeeping_period / 2) {
     housekeeping_interval_ = std::min(housekeeping_interval_ * 2, largest_housekeeping_interval);
   }
-  until_housekeeping_ = housekeeping_interval_;
+  housekeep_at_ = statistics_.slices + static_cast<std::uint64_t>(housekeeping_interval_);
   housekept_at_ = now;
   load_.store(task_count_, std::memory_order_relaxed);
   drain_inbox();

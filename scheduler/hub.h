@@ -147,10 +147,13 @@ class Hub {
   void conclude_loop_exit();
 
   std::int64_t now() noexcept {
-    if (environment_) [[unlikely]]
-      return environment_->now();
-    return clock_.now();
+    std::int64_t now = 0;
+    if (read_clock(now)) [[likely]]
+      return now;
+    return environment_ ? environment_->now() : clock_.synchronize();
   }
+  // The same where it can be told at once; false: ask now().
+  bool read_clock(std::int64_t& now) const noexcept { return !environment_ && clock_.read(now); }
   std::int64_t coarse_now() const { return housekept_at_; }
 
   // Takes a made task in; start() puts it at the end of the ready queue.
@@ -162,6 +165,9 @@ class Hub {
     task.state = detail::TaskState::fresh;
     ready_.push_back(task);
   }
+  // For TaskOps::run: the current task has gone idle. If the next one is run by the same function,
+  // it is current now, and the caller is to run it instead of returning; null: return.
+  [[gnu::always_inline]] detail::Task* next_alike() noexcept;
   void make_ready(detail::Task& task) {
     assert(task.state == detail::TaskState::parked && current_if_any() == this);
     task.state = detail::TaskState::ready;
@@ -196,7 +202,7 @@ class Hub {
   bool extend_slice(std::size_t mail) noexcept;
   void set_budget(int budget) { whole_slice_.budget = budget; }
   // Before the next slice.
-  void housekeep_soon() noexcept { until_housekeeping_ = 0; }
+  void housekeep_soon() noexcept { housekeep_at_ = 0; }
 
   // The current task ends here and now, on its own stack, without unwinding. Its fiber stays as it
   // is.
@@ -284,7 +290,7 @@ class Hub {
   std::uint32_t id_ = 0;  // the port's number, where it is not on a line that other hubs write
   Slice slice_;
   Slice whole_slice_ = {default_budget, mail_slice};
-  int until_housekeeping_ = 0;  // slices; never positive in a simulation
+  std::uint64_t housekeep_at_ = 0;  // so many slices; always 0 in a simulation
   detail::Environment* environment_ = nullptr;
   detail::Fiber* idle_runners_ = nullptr;  // last-in first-out: warm
   int idle_runner_count_ = 0;
@@ -317,6 +323,20 @@ class Hub {
   std::shared_ptr<Hold::Counter> holds_;
   Statistics statistics_;
 };
+
+inline detail::Task* Hub::next_alike() noexcept {
+  detail::Task& done = *current_;
+  // Housekeeping is due (in a simulation it always is), another function, a stack that it has or
+  // wants: the loop's matter.
+  if (statistics_.slices >= housekeep_at_ || done.stack_size != 0) return nullptr;
+  detail::Task* next = ready_.pop_front_if([&](const detail::Task& task) {
+    return task.ops->run == done.ops->run && !task.fiber && task.stack_size == 0;
+  });
+  if (!next) return nullptr;
+  if (done.fiber) done.fiber = nullptr;
+  start_slice(*next);
+  return next;
+}
 
 inline void Hub::start_slice(detail::Task& task) noexcept {
   task.state = detail::TaskState::running;

@@ -21,7 +21,6 @@ void Hub::switch_to_driver() noexcept {
 
 // At the base of a runner: back to the driver, until it wants one more task run.
 Task* Hub::next_simulated() noexcept {
-  until_housekeeping_ = 0;
   while (simulated_slices_ == 0) switch_to_driver();
   --simulated_slices_;
   return ready_.pop(environment_->choose(ready_.size()));

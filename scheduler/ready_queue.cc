@@ -3,12 +3,13 @@
 namespace greenroom::detail {
 
 std::size_t ReadyQueue::size() const {
-  std::size_t count = 0;
+  std::size_t count = only_ ? 1 : 0;
   for (const Task* task = head_; task; task = task->next_ready) ++count;
   return count;
 }
 
 Task* ReadyQueue::pop(std::size_t n) {
+  if (only_) return std::exchange(only_, nullptr);
   Task** link = &head_;
   while (n-- > 0) link = &(*link)->next_ready;
   Task* task = *link;
@@ -19,7 +20,7 @@ Task* ReadyQueue::pop(std::size_t n) {
 
 void ReadyQueue::remove(Task& task) {
   std::size_t n = 0;
-  for (const Task* at = head_; at != &task; at = at->next_ready) ++n;
+  for (const Task* at = only_ ? only_ : head_; at != &task; at = at->next_ready) ++n;
   pop(n);
 }
 

@@ -33,11 +33,14 @@ std::int64_t kernel_now() noexcept {
 }
 
 TickClock::TickClock() {
-  reference_ = last_ = base_ = kernel_now();
+  reference_ = not_before_ = base_ = kernel_now();
   reference_ticks_ = base_ticks_ = __builtin_ia32_rdtsc();
 }
 
 std::int64_t TickClock::synchronize() noexcept {
+  const std::uint64_t answered =
+      std::min<std::uint64_t>(__builtin_ia32_rdtsc() - base_ticks_, trusted_ticks_);
+  not_before_ = std::max(not_before_, base_ + to_nanoseconds(answered));
   base_ = kernel_now();
   base_ticks_ = __builtin_ia32_rdtsc();
   const std::int64_t span = base_ - reference_;
@@ -54,8 +57,8 @@ std::int64_t TickClock::synchronize() noexcept {
       reference_ticks_ = base_ticks_;
     }
   }
-  if (base_ > last_) last_ = base_;
-  return last_;
+  not_before_ = std::max(not_before_, base_);
+  return not_before_;
 }
 
 }  // namespace greenroom::detail

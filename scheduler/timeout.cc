@@ -1,5 +1,6 @@
 #include "greenroom/scheduler/timeout.h"
 
+#include <cassert>
 #include <memory>
 #include <stdexcept>
 #include <utility>
@@ -21,21 +22,45 @@ Task& timed_task(const Hub& hub) {
 
 }  // namespace
 
-ExpiringScope::ExpiringScope(std::chrono::nanoseconds duration)
-    : ExpiringScope(Kind::once, timed_task(Hub::current())) {
-  if (!task_->interrupts) interrupts_of(*task_);
-  Hub& hub = *task_->hub;
-  const std::int64_t at = add_saturated(hub.now(), duration.count());
-  if (at != no_deadline) {
-    hub.timers().arm(*this, at);
+// Few stores and no call: see TimerWheel.
+ExpiringScope::ExpiringScope(std::chrono::nanoseconds duration) : kind_(Kind::once) {
+  fire = &on_fire;
+  Hub* const hub = Hub::current_if_any();
+  Task* const task = hub ? hub->current_task() : nullptr;
+  std::int64_t now = 0;
+  if (task && task->interrupts && hub->read_clock(now)) [[likely]] {
+    task_ = task;
+    arm(hub->timers(), add_saturated(now, duration.count()));
   } else {
-    sequence = hub.timers().take_sequence();
+    prepare(duration);
   }
 }
 
+void ExpiringScope::prepare(std::chrono::nanoseconds duration) {
+  Hub& hub = Hub::current();
+  task_ = &timed_task(hub);
+  interrupts_of(*task_);
+  arm(hub.timers(), add_saturated(hub.now(), duration.count()));
+}
+
+inline void ExpiringScope::arm(TimerWheel& timers, std::int64_t at) {
+  if (at != no_deadline) [[likely]] {
+    timers.arm(*this, at);
+  } else {
+    sequence = timers.take_sequence();
+  }
+}
+
+// The hub is not asked for by way of the task, which may be cold memory: what is stored by way of
+// it would hold up what comes after.
 void ExpiringScope::take_back() noexcept {
-  task_->hub->timers().cancel(*this);
-  if (kind_ == Kind::deadline || !has_fired_) return;
+  assert(task_->hub == Hub::current_if_any());
+  if (is_armed()) [[likely]]
+    return Hub::current_if_any()->timers().cancel(*this);
+  if (kind_ == Kind::once) forget();
+}
+
+void ExpiringScope::forget() noexcept {
   has_fired_ = false;
   for (TimerNode** link = &task_->interrupts->fired; *link; link = &(*link)->next) {
     if (*link != this) continue;
@@ -66,12 +91,7 @@ DeadlineScope::DeadlineScope(std::int64_t deadline)
     : ExpiringScope(Kind::deadline, timed_task(Hub::current())), at_(deadline) {
   Interrupts& interrupts = interrupts_of(task());
   outer_ = std::exchange(interrupts.deadlines, this);
-  TimerWheel& timers = task().hub->timers();
-  if (at_ != no_deadline) {
-    timers.arm(*this, at_);
-  } else {
-    sequence = timers.take_sequence();
-  }
+  arm(task().hub->timers(), at_);
 }
 
 DeadlineScope::~DeadlineScope() {

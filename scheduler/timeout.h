@@ -53,7 +53,10 @@ class ExpiringScope : public TimerNode {
   friend void throw_expired(Task& self);
   friend class DeadlineScope;
   static void on_fire(TimerNode& node) noexcept;
+  void prepare(std::chrono::nanoseconds duration);
+  void arm(TimerWheel& timers, std::int64_t at);
   void take_back() noexcept;
+  void forget() noexcept;
 
   Task* task_;
   Kind kind_;

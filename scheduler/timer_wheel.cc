@@ -3,18 +3,10 @@
 #include <algorithm>
 #include <bit>
 #include <cassert>
-#include <functional>
 #include <utility>
 
 namespace greenroom::detail {
 namespace {
-
-void push(TimerNode*& head, TimerNode& node) {
-  node.next = head;
-  node.previous_next = &head;
-  if (head != nullptr) head->previous_next = &node.next;
-  head = &node;
-}
 
 bool is_before(const TimerNode& a, const TimerNode& b) {
   return a.deadline != b.deadline ? a.deadline < b.deadline : a.sequence < b.sequence;
@@ -93,28 +85,8 @@ TimerWheel::TimerWheel(std::int64_t now, std::uint64_t first_sequence)
   assert(now >= 0);
 }
 
-// Inlined where a timer is armed and cancelled: with many timers every one of them is cold memory,
-// and the less there is between two, the more of the misses overlap.
-[[gnu::always_inline]] inline void TimerWheel::place(TimerNode& node) {
-  if (node.deadline <= now_) return push(past_, node);
-  const auto distance = static_cast<std::uint64_t>(node.deadline - now_);
-  const auto level = static_cast<std::size_t>(std::bit_width(distance) - 1) / level_bits;
-  const auto slot = static_cast<std::size_t>(node.deadline >> (level * level_bits)) % slot_count;
-  push(slots_[level * slot_count + slot], node);
-  occupied_[level] |= std::uint64_t{1} << slot;
-  occupied_levels_ |= std::uint32_t{1} << level;
-}
-
-[[gnu::always_inline]] inline void TimerWheel::unlink(TimerNode& node) {
-  TimerNode** link = node.previous_next;
-  *link = node.next;
-  node.previous_next = nullptr;
-  if (node.deadline == earliest_) must_rescan_ = true;
-  if (node.next != nullptr) {
-    node.next->previous_next = link;
-    return;
-  }
-  // The last of a list; if a slot points at it, the only one.
+// What the last of a list has left; if a slot points at it, it was the only one.
+void TimerWheel::empty_slot(TimerNode** link) {
   if (std::less<>()(link, slots_.data()) || !std::less<>()(link, slots_.data() + slots_.size())) {
     return;
   }
@@ -123,23 +95,6 @@ TimerWheel::TimerWheel(std::int64_t now, std::uint64_t first_sequence)
   occupied_[level] &= ~(std::uint64_t{1} << (index % slot_count));
   if (occupied_[level] == 0) occupied_levels_ &= ~(std::uint32_t{1} << level);
   must_rescan_ = true;
-}
-
-void TimerWheel::arm(TimerNode& node, std::int64_t deadline) {
-  assert(!node.is_armed());
-  assert(node.fire != nullptr);
-  assert(deadline != no_deadline);
-  node.deadline = deadline;
-  node.sequence = ++last_sequence_;
-  place(node);
-  ++size_;
-  earliest_ = std::min(earliest_, deadline);
-}
-
-void TimerWheel::cancel(TimerNode& node) {
-  if (!node.is_armed()) return;
-  unlink(node);
-  --size_;
 }
 
 std::size_t TimerWheel::fire_due(std::int64_t now) {

@@ -18,18 +18,21 @@
 //   *all* timers beyond the boundary come down together: one long stall at a million timers.
 
 #include <array>
+#include <bit>
+#include <cassert>
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <limits>
 
 namespace greenroom::detail {
 
 /// A timer, embedded in its owner. Must stay where it is while it is armed.
 struct TimerNode {
-  TimerNode* next = nullptr;
+  TimerNode* next;                      // while armed; for the owner's use before and after
   TimerNode** previous_next = nullptr;  // whatever points at this node; null: not armed
-  std::int64_t deadline = 0;            // ns on the hub's steady clock
-  std::uint64_t sequence = 0;           // order of arming, among equal deadlines
+  std::int64_t deadline;                // ns on the hub's steady clock; set by arm
+  std::uint64_t sequence;               // order of arming, among equal deadlines; set by arm
   /// Called once, when due, with the node already disarmed. May arm and cancel any timer, this one
   /// too, and may free the node.
   void (*fire)(TimerNode&) noexcept = nullptr;
@@ -74,12 +77,14 @@ class TimerWheel {
   static constexpr int scan_limit = 64;
 
  private:
-  static constexpr int level_bits = 6;
+  static constexpr unsigned level_bits = 6;
   static constexpr int slot_count = 1 << level_bits;
   static constexpr int level_count = 11;  // 66 bits; deadlines have 63
 
+  static void push(TimerNode*& head, TimerNode& node);
   void place(TimerNode& node);
   void unlink(TimerNode& node);
+  void empty_slot(TimerNode** link);
   void advance(std::int64_t now);
   void drain(int level, std::uint64_t slots);
   void rescan();
@@ -95,5 +100,59 @@ class TimerWheel {
   std::uint64_t last_sequence_;
   std::size_t size_ = 0;
 };
+
+// Inlined where a timer is armed and cancelled, with as few stores as can be. Beside many others a
+// timer and its neighbours are cold memory, and while a processor waits for such a line to write
+// to, it queues every store that follows: the fewer come between two timers, the more of their
+// misses overlap.
+
+inline void TimerWheel::push(TimerNode*& head, TimerNode& node) {
+  node.next = head;
+  node.previous_next = &head;
+  if (head != nullptr) head->previous_next = &node.next;
+  head = &node;
+}
+
+[[gnu::always_inline]] inline void TimerWheel::place(TimerNode& node) {
+  if (node.deadline <= now_) return push(past_, node);
+  const auto distance = static_cast<std::uint64_t>(node.deadline - now_);
+  const std::size_t level = static_cast<unsigned>(std::bit_width(distance) - 1) / level_bits;
+  const auto slot = static_cast<std::size_t>(node.deadline >> (level * level_bits)) % slot_count;
+  push(slots_[level * slot_count + slot], node);
+  const std::uint64_t bit = std::uint64_t{1} << slot;
+  if ((occupied_[level] & bit) != 0) return;
+  occupied_[level] |= bit;
+  occupied_levels_ |= std::uint32_t{1} << level;
+}
+
+[[gnu::always_inline]] inline void TimerWheel::unlink(TimerNode& node) {
+  TimerNode** link = node.previous_next;
+  *link = node.next;
+  node.previous_next = nullptr;
+  if (node.deadline == earliest_) [[unlikely]]
+    must_rescan_ = true;
+  if (node.next != nullptr) {
+    node.next->previous_next = link;
+  } else {
+    empty_slot(link);
+  }
+}
+
+[[gnu::always_inline]] inline void TimerWheel::arm(TimerNode& node, std::int64_t deadline) {
+  assert(!node.is_armed());
+  assert(node.fire != nullptr);
+  assert(deadline != no_deadline);
+  node.deadline = deadline;
+  node.sequence = ++last_sequence_;
+  place(node);
+  ++size_;
+  if (deadline < earliest_) earliest_ = deadline;
+}
+
+[[gnu::always_inline]] inline void TimerWheel::cancel(TimerNode& node) {
+  if (!node.is_armed()) return;
+  --size_;
+  unlink(node);
+}
 
 }  // namespace greenroom::detail

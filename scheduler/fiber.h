@@ -53,6 +53,15 @@ class Fiber {
   // The same, for good: `this` is destroyed before anything switches to it again.
   [[noreturn]] void leave_for(Fiber& to) noexcept;
 
+  // It is switched to soon. Below the object are the frames that its greenlet has parked in, and
+  // below those its registers.
+  void prefetch() const noexcept {
+    const auto* here = reinterpret_cast<const std::byte*>(this);
+    __builtin_prefetch(here);
+    __builtin_prefetch(here - 512);
+    __builtin_prefetch(here - 576);
+  }
+
   const Stack& stack() const { return stack_; }
   bool is_thread() const { return !stack_; }
 

@@ -1,17 +1,10 @@
 #include "greenroom/scheduler/instruction.h"
 
-#include <cstring>
+#include "greenroom/scheduler/table_reader.h"
 
 namespace greenroom::detail {
 
 namespace {
-
-template <class T>
-T load(const std::uint8_t* from) {
-  T value;
-  std::memcpy(&value, from, sizeof value);
-  return value;
-}
 
 enum class Operand : std::uint8_t {
   none,
@@ -249,10 +242,10 @@ class Decoder {
     // call *slot(%rip), from code compiled without a procedure linkage table
     constexpr std::uint8_t from_here = 0x15;
     if (*operand != from_here) return made(Kind::call);
-    return made(Kind::call, load<const std::uint8_t*>(relative32()));
+    return made(Kind::call, load_from<const std::uint8_t*>(relative32()));
   }
 
-  const std::uint8_t* relative32() const { return at_ + load<std::int32_t>(at_ - 4); }
+  const std::uint8_t* relative32() const { return at_ + load_from<std::int32_t>(at_ - 4); }
 
   Instruction made(Instruction::Kind kind, const std::uint8_t* target = nullptr) const {
     return {kind, static_cast<std::size_t>(at_ - begin_), target};

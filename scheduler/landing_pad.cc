@@ -11,17 +11,11 @@
 #include <string_view>
 
 #include "greenroom/scheduler/instruction.h"
+#include "greenroom/scheduler/table_reader.h"
 
 namespace greenroom::detail {
 
 namespace {
-
-template <class T>
-T load(const std::uint8_t* from) {
-  T value;
-  std::memcpy(&value, from, sizeof value);
-  return value;
-}
 
 // ---- Functions that are called
 
@@ -80,8 +74,8 @@ Callee callee_at(const std::uint8_t* function) {
   if (*function == bound_prefix) ++function;
   constexpr std::uint8_t jump_by_slot[] = {0xff, 0x25};
   if (std::memcmp(function, jump_by_slot, sizeof jump_by_slot) != 0) return Callee::other;
-  const std::uint8_t* slot = function + 6 + load<std::int32_t>(function + 2);
-  const Callee callee = callee_of_address(load<const std::uint8_t*>(slot));
+  const std::uint8_t* slot = function + 6 + load_from<std::int32_t>(function + 2);
+  const Callee callee = callee_of_address(load_from<const std::uint8_t*>(slot));
   return callee != Callee::other ? callee : callee_of_name(name_of_lazy_slot(slot));
 }
 

@@ -4,6 +4,7 @@
 #include <cstddef>
 #include <utility>
 
+#include "greenroom/scheduler/fiber.h"
 #include "greenroom/scheduler/task.h"
 
 namespace greenroom::detail {
@@ -36,7 +37,11 @@ class ReadyQueue {
     if (!head_) return std::exchange(only_, nullptr);
     Task* task = head_;
     head_ = task->next_ready;
-    if (!head_) tail_ = &head_;
+    if (!head_) {
+      tail_ = &head_;
+    } else if (head_->fiber) {
+      head_->fiber->prefetch();  // of many that wait, each is cold when its turn comes
+    }
     return task;
   }
   // The n-th from the front; for simulations.

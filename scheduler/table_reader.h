@@ -9,6 +9,14 @@
 
 namespace greenroom::detail {
 
+// At any alignment.
+template <class T>
+T load_from(const std::uint8_t* address) {
+  T value;
+  std::memcpy(&value, address, sizeof value);
+  return value;
+}
+
 class TableReader {
  public:
   static constexpr std::uint8_t omitted = 0xff;   // an encoding: there is no value
@@ -21,8 +29,7 @@ class TableReader {
 
   template <class T>
   T take() {
-    T value;
-    std::memcpy(&value, position_, sizeof value);
+    const T value = load_from<T>(position_);
     position_ += sizeof value;
     return value;
   }

@@ -13,6 +13,9 @@ information is needed for file names and lines only. Stacks are unwound by gdb i
 printed, an unwinder tells gdb that what a parked greenlet has saved called the innermost frame.
 x86-64 only.
 
+One file, and over 400 lines, because gdb loads a script by its path: a user copies this one next to
+a core file and needs nothing else.
+
 A core file that the kernel wrote has all stacks. One by gcore has none if their guards are advice to
 the kernel (Linux 6.13 and later), because gcore gives up a mapping at the first page that it cannot
 read: start the program with GREENROOM_STACK_GUARD=mprotect if you want to use gcore.

@@ -83,17 +83,28 @@ TEST(SupervisorIntensity, CountsAFailedRestartAgain) {  // U8
   });
 }
 
+struct FailingTree {
+  Pid tree;
+  std::shared_ptr<Switch> power;
+};
+
+// A tree whose child "a" has crashed and failed to start again more than `attempts` times.
+FailingTree tree_whose_restarts_fail(int attempts) {
+  auto power = std::make_shared<Switch>();
+  const Pid tree =
+      start_supervisor(supervisor({.intensity = 1'000'000,
+                                   .period = 1h,
+                                   .children = {worker("a", Restart::permanent, power)}}));
+  events(1);
+  power->is_broken = true;
+  crash("a");
+  wait_until([&] { return power->attempts > attempts; });
+  return {tree, power};
+}
+
 TEST(SupervisorIntensity, LetsRequestsInBetweenFailedRestarts) {  // U8
   in_trapping_actor([] {
-    auto power = std::make_shared<Switch>();
-    const Pid tree =
-        start_supervisor(supervisor({.intensity = 1'000'000,
-                                     .period = 1h,
-                                     .children = {worker("a", Restart::permanent, power)}}));
-    events(1);
-    power->is_broken = true;
-    crash("a");
-    wait_until([&] { return power->attempts > 2; });
+    const auto [tree, power] = tree_whose_restarts_fail(2);
     const auto all = which_children(tree);
     EXPECT_TRUE(find(all, "a")->is_restarting);
     EXPECT_FALSE(find(all, "a")->pid);
@@ -111,15 +122,7 @@ TEST(SupervisorIntensity, LetsRequestsInBetweenFailedRestarts) {  // U8
 
 TEST(SupervisorIntensity, ComesBackWhenAFailedRestartWorks) {  // U8
   in_trapping_actor([] {
-    auto power = std::make_shared<Switch>();
-    const Pid tree =
-        start_supervisor(supervisor({.intensity = 1'000'000,
-                                     .period = 1h,
-                                     .children = {worker("a", Restart::permanent, power)}}));
-    events(1);
-    power->is_broken = true;
-    crash("a");
-    wait_until([&] { return power->attempts > 5; });
+    const auto [tree, power] = tree_whose_restarts_fail(5);
     power->is_broken = false;
     EXPECT_EQ(events(2), "a-a+");
     shut_down(tree);

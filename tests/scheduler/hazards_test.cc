@@ -573,7 +573,7 @@ TEST(LoopExit, DoesNotComeWhileAHoldPromisesNewsFromOutside) {
   bool posted = false;
   Hub& hub = green::get_hub();
   std::thread outside([&, hold = hub.hold()]() mutable {
-    std::this_thread::sleep_for(200ms);
+    while (!hub.port().is_asleep()) std::this_thread::yield();
     hub.post([&] { posted = true; });
     event.set();
     hold.release();

@@ -361,13 +361,19 @@ TEST_P(Tcp, ThePeerThatIsGoneTakesOneWriteAndTellsAReaderTheEnd) {
 
 // ---- resets ----
 
+// The server's end was closed with bytes unread.
+Pair reset_by_server() {
+  Pair pair = connected();
+  pair.client.write_all("never read");
+  settle();
+  pair.server.close();
+  settle();
+  return pair;
+}
+
 TEST_P(Tcp, ClosingWithBytesUnreadResetsThePeer) {
   run([] {
-    Pair pair = connected();
-    pair.client.write_all("never read");
-    settle();
-    pair.server.close();
-    settle();
+    Pair pair = reset_by_server();
     EXPECT_EQ(read(pair.client), reset);
     EXPECT_EQ(read(pair.client), "end");
     EXPECT_EQ(write(pair.client), broken);
@@ -377,11 +383,7 @@ TEST_P(Tcp, ClosingWithBytesUnreadResetsThePeer) {
 
 TEST_P(Tcp, AWriterIsTheFirstToHearOfAReset) {
   run([] {
-    Pair pair = connected();
-    pair.client.write_all("never read");
-    settle();
-    pair.server.close();
-    settle();
+    Pair pair = reset_by_server();
     EXPECT_EQ(write(pair.client), reset);
     EXPECT_EQ(write(pair.client), broken);
     EXPECT_EQ(read(pair.client), "end");

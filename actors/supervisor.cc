@@ -31,7 +31,7 @@ Outcome<Pid> start_one(const ChildSpec& spec) {
   } catch (const TimeoutError&) {
     throw;
   } catch (...) {
-    return ExitReason::from_current_exception();
+    return reason_of_current_exception();
   }
 }
 
@@ -69,6 +69,11 @@ void report_late(const ChildState& child) {
            (stack ? "it runs at\n" + *stack : "nothing else runs on its hub any more"));
 }
 
+Wait to_wait(std::int64_t deadline) {
+  if (deadline == no_deadline) return Wait::forever();
+  return clock::time_point(clock::duration(deadline));
+}
+
 // Waits for the Down; nothing if the wait was over first.
 std::optional<ExitReason> wait_for_down(MonitorRef ref, Wait wait) {
   return receive(when([&](const Down& down) { return down.ref == ref; },
@@ -96,10 +101,11 @@ ExitReason abandon_and_wait(const ChildState& child, MonitorRef ref) {
   return Reason::killed;
 }
 
-ExitReason kill_and_wait(const ChildState& child, MonitorRef ref) {
-  exit(child.pid, Reason::kill);
+// It was killed: how it ended. One that has not by `late_at` is reported, again and again, or its
+// policy applies.
+ExitReason wait_for_killed(const ChildState& child, MonitorRef ref, clock::time_point late_at) {
   for (;;) {
-    if (const auto reason = wait_for_down(ref, late_report_period)) return *reason;
+    if (const auto reason = wait_for_down(ref, late_at)) return *reason;
     report_late(child);
     switch (child.spec.options.unkillable) {
       case Unkillable::wait:
@@ -109,7 +115,14 @@ ExitReason kill_and_wait(const ChildState& child, MonitorRef ref) {
       case Unkillable::abort:
         std::abort();
     }
+    late_at = clock::now() + late_report_period;
   }
+}
+
+void note_end(ChildState& child, ExitReason reason) {
+  forget_exit_of(child.pid, reason);
+  report_shutdown_error(child, reason);
+  child.pid = Pid{};
 }
 
 }  // namespace
@@ -122,34 +135,46 @@ void terminate_one(ChildState& child) {
     exit(child.pid, Reason::shutdown);
     reason = wait_for_down(ref, child.spec.options.shutdown.wait());
   }
-  if (!reason) reason = kill_and_wait(child, ref);
-  forget_exit_of(child.pid, *reason);
-  report_shutdown_error(child, *reason);
-  child.pid = Pid{};
+  if (!reason) {
+    exit(child.pid, Reason::kill);
+    reason = wait_for_killed(child, ref, clock::now() + late_report_period);
+  }
+  note_end(child, *reason);
 }
 
 void terminate_many(const std::vector<ChildState*>& children) {
-  std::vector<MonitorRef> refs;
-  std::int64_t longest = 0;
-  const std::int64_t now = now_nanoseconds();
-  for (const ChildState* child : children) {
-    refs.push_back(monitor(child->pid));
+  struct Ending {
+    ChildState& child;
+    MonitorRef ref;
+    clock::time_point late_at = {};  // killed: when it should have ended
+    std::optional<ExitReason> reason = {};
+  };
+  const auto kill = [](Ending& ending) {
+    exit(ending.child.pid, Reason::kill);
+    ending.late_at = clock::now() + late_report_period;
+  };
+  std::vector<Ending> endings;
+  std::int64_t deadline = 0;
+  for (ChildState* child : children) {
+    Ending& ending = endings.emplace_back(Ending{*child, monitor(child->pid)});
     const Shutdown& shutdown = child->spec.options.shutdown;
-    exit(child->pid, shutdown.is_brutal() ? Reason::kill : Reason::shutdown);
-    if (!shutdown.is_brutal()) longest = std::max(longest, shutdown.wait().to_deadline() - now);
+    if (shutdown.is_brutal()) {
+      kill(ending);
+    } else {
+      exit(child->pid, Reason::shutdown);
+      deadline = std::max(deadline, shutdown.wait().to_deadline());
+    }
   }
-  const std::int64_t deadline = add_saturated(now, longest);
-  for (std::size_t i = 0; i < children.size(); ++i) {
-    ChildState& child = *children[i];
-    const bool is_brutal = child.spec.options.shutdown.is_brutal();
-    std::optional<ExitReason> reason =
-        wait_for_down(refs[i], is_brutal || deadline == no_deadline
-                                   ? (is_brutal ? Wait(late_report_period) : Wait::forever())
-                                   : Wait(clock::time_point(clock::duration(deadline))));
-    if (!reason) reason = kill_and_wait(child, refs[i]);
-    forget_exit_of(child.pid, *reason);
-    report_shutdown_error(child, *reason);
-    child.pid = Pid{};
+  for (Ending& ending : endings) {
+    if (!ending.child.spec.options.shutdown.is_brutal())
+      ending.reason = wait_for_down(ending.ref, to_wait(deadline));
+  }
+  for (Ending& ending : endings) {
+    if (!ending.reason && !ending.child.spec.options.shutdown.is_brutal()) kill(ending);
+  }
+  for (Ending& ending : endings) {
+    if (!ending.reason) ending.reason = wait_for_killed(ending.child, ending.ref, ending.late_at);
+    note_end(ending.child, *ending.reason);
   }
 }
 

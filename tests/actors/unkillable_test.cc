@@ -4,6 +4,7 @@
 #include <atomic>
 #include <functional>
 #include <string>
+#include <thread>
 
 #include "greenroom/actors/actors.h"
 #include "greenroom/actors/signals.h"
@@ -59,6 +60,67 @@ TEST(Unkillable, AChildIsAbandonedFiveSecondsAfterItsKill) {
     const std::string text = testing::internal::GetCapturedStderr();
     EXPECT_NE(text.find("'mule'"), std::string::npos) << text;
     EXPECT_NE(text.find("does not end; it runs at"), std::string::npos) << text;
+  });
+}
+
+TEST(Unkillable, ChildrenOfADynamicSupervisorAreWaitedForTogether) {
+  for (const bool is_brutal : {true, false}) {
+    testkit::simulate({}, [is_brutal] {
+      trap_exits();
+      const Pid tree = start_supervisor(dynamic_supervisor({}));
+      const ChildOptions options{
+          .shutdown = is_brutal ? Shutdown::brutal_kill() : Shutdown::after(1s),
+          .unkillable = Unkillable::abandon};
+      for (int i = 0; i < 3; ++i) {
+        start_child(tree, options, [test = self()] {
+          const Uncancellable busy;
+          send(test, self());
+          green::Event().wait();
+        });
+        next_pid();
+      }
+      testing::internal::CaptureStderr();
+      exit(tree, Reason::shutdown);
+      EXPECT_EQ(time_of([] { EXPECT_EQ(next_exit().reason, Reason::shutdown); }),
+                is_brutal ? 5s : 6s);
+      testing::internal::GetCapturedStderr();
+    });
+  }
+}
+
+// It is on the list of a waiter that another hub looks through.
+TEST(Unkillable, TheStackOfOneThatIsAbandonedStaysWhereItIs) {
+  testkit::run_actors([] {
+    green::Event* event = nullptr;
+    green::Event is_there;
+    green::Event may_end;
+    std::thread other([&] {
+      const Pid mule = spawn([&] {
+        green::Event mine;
+        event = &mine;
+        for (;;) {
+          try {
+            receive([](Go) {});
+          } catch (...) {  // it never ends
+          }
+        }
+      });
+      monitor(mule);
+      yield();
+      is_there.set();
+      may_end.wait();
+      exit(mule, Reason::kill);
+      EXPECT_EQ(next_down().reason, Reason::killed);
+    });
+    const Hold hold = green::get_hub().hold();
+    is_there.wait();
+    testing::internal::CaptureStderr();
+    const auto waiter = green::spawn([&] { event->wait(); });
+    yield();
+    may_end.set();
+    other.join();
+    waiter.kill();
+    testing::internal::GetCapturedStderr();
   });
 }
 

@@ -38,8 +38,10 @@ TickClock::TickClock() {
 }
 
 std::int64_t TickClock::synchronize() noexcept {
-  const std::uint64_t answered =
-      std::min<std::uint64_t>(__builtin_ia32_rdtsc() - base_ticks_, trusted_ticks_);
+  // No answer since the last time was later than this one. A counter that was set back gave none.
+  const std::uint64_t ticks_since = __builtin_ia32_rdtsc() - base_ticks_;
+  const bool is_set_back = ticks_since > ~std::uint64_t{0} / 2;
+  const std::uint64_t answered = is_set_back ? 0 : std::min(ticks_since, trusted_ticks_);
   not_before_ = std::max(not_before_, base_ + to_nanoseconds(answered));
   base_ = kernel_now();
   base_ticks_ = __builtin_ia32_rdtsc();

@@ -38,8 +38,9 @@ bool ask_whether_gone(const MessageTimer& timer) {
 void fire(TimerNode& node) noexcept {
   auto& timer = static_cast<MessageTimer&>(node);
   MessageTimers& timers = *timer.owner;
-  bool is_last = timer.interval == 0 || is_gone(timers.hub, timer.to);
-  if (!is_gone(timers.hub, timer.to)) {
+  const bool is_for_nobody = is_gone(timers.hub, timer.to);
+  bool is_last = timer.interval == 0 || is_for_nobody;
+  if (!is_for_nobody) {
     try {
       send_message(timer.to, timer.make());
     } catch (...) {

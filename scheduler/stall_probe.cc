@@ -24,7 +24,7 @@ constexpr std::int64_t answer_time = 1'000'000'000;
 struct Question {
   enum class State : std::uint32_t { none, asked, being_answered, answered };
   std::atomic<State> state{State::none};
-  Hub* hub = nullptr;
+  std::atomic<Hub*> hub{nullptr};
   std::uint64_t progress = 0;
   StallReport report;
 };
@@ -65,11 +65,13 @@ void on_signal(int signal, siginfo_t* info, void* context) {
     return;
   }
   const int error = errno;
+  Hub* hub = Hub::current_if_any();
   State expected = State::asked;
-  if (question.state.compare_exchange_strong(expected, State::being_answered)) {
-    Hub* hub = Hub::current_if_any();
+  // A signal that was blocked for long may come while another thread is asked.
+  if (hub == question.hub.load() &&
+      question.state.compare_exchange_strong(expected, State::being_answered)) {
     // It may have gone on meanwhile.
-    if (hub && hub == question.hub && hub->progress() == question.progress) {
+    if (hub && hub->progress() == question.progress) {
       StallSnapshot::take(*hub, *static_cast<const ucontext_t*>(context), question.report);
       hub->housekeep_soon();  // which wakes the watch, if that sleeps until this stall is over
     } else {

@@ -32,7 +32,8 @@ struct TimerNode {
   TimerNode* next;                      // while armed; for the owner's use before and after
   TimerNode** previous_next = nullptr;  // whatever points at this node; null: not armed
   std::int64_t deadline;                // ns on the hub's steady clock; set by arm
-  std::uint64_t sequence;               // order of arming, among equal deadlines; set by arm
+  std::uint64_t sequence;  // order of arming, among equal deadlines; set by arm, or from
+                           // take_sequence
   /// Called once, when due, with the node already disarmed. May arm and cancel any timer, this one
   /// too, and may free the node.
   void (*fire)(TimerNode&) noexcept = nullptr;

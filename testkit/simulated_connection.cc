@@ -141,7 +141,7 @@ void Connection::transmit(Side from) {
     push(from, Kind::data, source.unsent.substr(0, size));
     source.unsent.erase(0, size);
   }
-  if (source.is_write_shut && !std::exchange(source.is_fin_sent, source.is_write_shut))
+  if (source.is_write_shut && !std::exchange(source.is_fin_sent, true))
     push(from, Kind::fin);
 }
 

@@ -7,7 +7,6 @@
 #include "greenroom/actors/actor.h"
 #include "greenroom/scheduler/hub_group.h"
 #include "greenroom/scheduler/interrupt.h"
-#include "greenroom/scheduler/park.h"
 #include "greenroom/scheduler/stall_watch.h"
 
 namespace greenroom::detail {
@@ -23,9 +22,9 @@ Hub& start_own_thread(Hub& here, Hold& hold) {
     ActorHub::of(mine);     // others look into it: it must be there
     if (group) group->add(mine, HubGroup::Role::own_thread);
     promise.set_value({&mine, mine.hold()});
-    // The last task to end wakes the root; the hub leaves the group when it ends with its thread.
+    // Until the last task has ended; the hub leaves the group when it ends with its thread.
     const Uncancellable until_then;
-    park("hub.end");
+    mine.wait_until_alone(no_deadline);
   }).detach();
   Started result = started.get();
   hold = std::move(result.second);

@@ -39,4 +39,9 @@ std::uint64_t leased_number(Hub& here, Hub& home) {
   return number;
 }
 
+void return_leased_number(Hub& here, Hub& home, std::uint64_t number) {
+  PidLeases::Lease& lease = ActorHub::of(here).leases->by_hub[home.id()];
+  if (lease.incarnation == ActorHub::of(home).incarnation) lease.numbers.push_back(number);
+}
+
 }  // namespace greenroom::detail

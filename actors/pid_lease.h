@@ -23,5 +23,7 @@ struct PidLeases {
 
 // For an actor that is spawned `here` and will live on `home`, another hub.
 std::uint64_t leased_number(Hub& here, Hub& home);
+// It did not come to the spawn.
+void return_leased_number(Hub& here, Hub& home, std::uint64_t number);
 
 }  // namespace greenroom::detail

@@ -17,7 +17,6 @@ namespace {
 // ---- the run loop ----
 
 [[gnu::noinline]] void construct(ServerTask& task) {
-  throw_pending(task);  // told to exit before its constructor: it never runs
   task.start->construct(task.server());
   task.actor.has_state = true;
   const auto start = std::move(task.start);
@@ -160,7 +159,6 @@ inline bool run_slice(ServerTask& task) {
 // The run loop is over, by what was noted or by an exit that was accepted.
 [[gnu::noinline]] void end_run(ServerTask& task) noexcept {
   const ActorExtras& extras = *task.actor.extras;
-  if (!extras.failure) task.current = nullptr;
   ExitReason reason = extras.failure ? *extras.failure : *extras.exit_reason;
   task.actor.has_failed = true;
   terminate(task, reason);

@@ -15,8 +15,6 @@ namespace greenroom::detail {
 
 namespace {
 
-void give_up(ActorTask& task) noexcept { drop_reference(task); }
-
 // An actor on its way to its hub.
 struct ArrivalPost final : PostNode {
   ActorTask* task = nullptr;
@@ -75,9 +73,15 @@ Pid start_actor(ActorTask& task, const SpawnRequest& request) {
   const Pid pid = actor.pid();
   if (request.options && !request.options->name.empty()) {
     if (!claim_name(request.options->name, pid)) {
-      if (home == &here) mine.pids.release(actor.number);
+      if (home == &here) {
+        mine.pids.release(actor.number);
+      } else {
+        return_leased_number(here, *home, actor.number);
+        // A thread that was started for this actor has nothing to wait for.
+        post_to_port(home->id(), [](Hub& hub) { hub.tell_if_alone(); });
+      }
       const std::string name = request.options->name;
-      give_up(task);
+      drop_reference(task);
       throw BadName("spawn: the name '" + name + "' is taken");
     }
     actor.extra().names.push_back(request.options->name);
@@ -105,7 +109,7 @@ Pid start_actor(ActorTask& task, const SpawnRequest& request) {
     static_cast<void>(post.release());
   } else {
     for (const std::string& name : actor.extra().names) free_name(name, pid);
-    give_up(task);
+    drop_reference(task);
     if (request.link) send_signal({SignalKind::link_exit, pid, me->pid(), 0, Reason::noproc});
     if (request.monitor)
       send_signal({SignalKind::down, pid, me->pid(), request.monitor->number(), Reason::noproc});

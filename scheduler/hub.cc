@@ -67,7 +67,9 @@ void Hub::end_latecomers() {
       if (&task != thread_task_) task.ops->stop(task);
     });
     while (Task* task = ready_.pop_front()) {
-      if (!task->fiber) run_fresh(*task);
+      if (task->fiber) continue;
+      task->ops->stop(*task);  // one that was started meanwhile, too
+      run_fresh(*task);
     }
   }
 }
@@ -87,6 +89,19 @@ void Hub::unlist(Task& task) noexcept {
   (task.next_in_hub ? task.next_in_hub->previous_in_hub : last_task_) = task.previous_in_hub;
   task.previous_in_hub = task.next_in_hub = nullptr;
   --task_count_;
+  tell_if_alone();
+}
+
+void Hub::wait_until_alone(std::int64_t deadline) {
+  assert(current_ == thread_task_);
+  wants_to_be_alone_ = true;
+  park("hub.end", deadline, {});
+  wants_to_be_alone_ = false;
+}
+
+void Hub::tell_if_alone() noexcept {
+  if (task_count_ == 1 && wants_to_be_alone_ && thread_task_->state == TaskState::parked)
+    wake(*thread_task_, thread_task_->epoch, ParkResult::woken);
 }
 
 void Hub::start(Task& task) {
@@ -108,10 +123,6 @@ void Hub::finish(Task& task) {
     delete std::exchange(task.interrupts, nullptr);
   }
   drop_reference(task);
-  if (task_count_ == 1 && thread_task_ && thread_task_->state == TaskState::parked &&
-      std::string_view(thread_task_->park->reason) == "hub.end") {
-    wake(*thread_task_, thread_task_->epoch, ParkResult::woken);
-  }
 }
 
 // ---- running ----
@@ -245,13 +256,20 @@ void keep_for_ever(Task& task) {
 
 }  // namespace
 
+// Its frames stay as they are, and mapped: who waits elsewhere may lead into them.
+void Hub::leave_for_ever(Task& task) noexcept {
+  stacks_.keep_for_ever();
+  keep_for_ever(task);
+  ++task.epoch;
+  task.state = TaskState::abandoned;
+  task.ops->abandoned(task);
+  unlist(task);
+}
+
 void Hub::abandon_current() noexcept {
   Task& self = *current_;
   self.fiber = fiber_;
-  keep_for_ever(self);
-  self.state = TaskState::abandoned;
-  self.ops->abandoned(self);
-  unlist(self);
+  leave_for_ever(self);
   current_ = nullptr;
   Fiber& from = *fiber_;
   Fiber& to = take_runner();
@@ -263,12 +281,7 @@ void Hub::abandon_current() noexcept {
 void Hub::abandon(Task& task) noexcept {
   assert(task.fiber && (task.state == TaskState::parked || task.state == TaskState::ready));
   if (task.state == TaskState::ready) ready_.remove(task);
-  stacks_.keep_for_ever();
-  keep_for_ever(task);
-  ++task.epoch;
-  task.state = TaskState::abandoned;
-  task.ops->abandoned(task);
-  unlist(task);
+  leave_for_ever(task);
 }
 
 Fiber& Hub::take_runner() {

@@ -146,13 +146,8 @@ class Hub {
   // Nothing can wake anything any more: throws LoopExit into the root.
   void conclude_loop_exit();
 
-  std::int64_t now() noexcept {
-    std::int64_t now = 0;
-    if (read_clock(now)) [[likely]]
-      return now;
-    return environment_ ? environment_->now() : clock_.synchronize();
-  }
-  // The same where it can be told at once; false: ask now().
+  std::int64_t now() noexcept { return environment_ ? environment_->now() : clock_.now(); }
+  // The same without a call; false: that cannot be.
   bool read_clock(std::int64_t& now) const noexcept { return !environment_ && clock_.read(now); }
   std::int64_t coarse_now() const { return housekept_at_; }
 
@@ -225,6 +220,11 @@ class Hub {
   // Kills every task but the root and runs until they have ended or `grace` has passed; what is
   // left is abandoned. Returns how many were. Called on the root.
   std::size_t end_all_tasks(std::int64_t grace_nanoseconds);
+  // Parks the thread's own task, which calls it, until the last of the others has ended, of which
+  // there may be none yet, or the deadline has come.
+  void wait_until_alone(std::int64_t deadline);
+  // Ends that wait if nobody else is here.
+  void tell_if_alone() noexcept;
 
   // Counts of this hub. Any thread.
   struct Statistics {
@@ -267,6 +267,7 @@ class Hub {
   void finish(detail::Task& task);
   void end_latecomers();
   void unlist(detail::Task& task) noexcept;
+  void leave_for_ever(detail::Task& task) noexcept;
 
   detail::Fiber& take_runner();
   detail::Fiber& make_runner(std::size_t stack_size);
@@ -319,6 +320,7 @@ class Hub {
   std::atomic<std::size_t> load_{0};  // task_count_ at the last housekeeping
   detail::HubGroup* group_ = nullptr;
   bool is_ending_ = false;
+  bool wants_to_be_alone_ = false;  // the thread's own task is in wait_until_alone()
   std::unique_ptr<detail::HubExtension> extensions_[2];
   std::shared_ptr<Hold::Counter> holds_;
   Statistics statistics_;

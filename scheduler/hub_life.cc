@@ -144,7 +144,8 @@ Hub::~Hub() {
   is_ending_ = true;
   if (thread_task_ && thread_task_->extension)
     thread_task_->extension->extension_ops->ended(*thread_task_);
-  poller_.reset();
+  // Descriptors are not watched any more; what starts so late may still sleep.
+  poller_ = std::make_unique<detail::FutexPoller>(port_);
   deliver_all(undelivered_);
   while (detail::PostNode* node = port_.take_all()) {
     deliver_all(node);
@@ -163,6 +164,7 @@ Hub::~Hub() {
   }
   if (thread_task_) {
     unlist(*thread_task_);
+    end_detached_timeouts(*thread_task_);  // while its interrupts are still there for them
     delete std::exchange(thread_task_->interrupts, nullptr);
     drop_reference(*thread_task_);  // a greenlet of another hub may still think that it joins it
   }
@@ -212,7 +214,7 @@ std::size_t Hub::end_all_tasks(std::int64_t grace) {
     });
     if (task_count_ == 1) break;
     // What unwinds may start other tasks: look again from time to time.
-    park("hub.end", std::min(deadline, now() + 20'000'000), {});
+    wait_until_alone(std::min(deadline, now() + 20'000'000));
   }
   return task_count_ - 1;
 }

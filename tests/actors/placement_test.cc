@@ -3,11 +3,15 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <filesystem>
+#include <iterator>
 #include <set>
 #include <string>
 #include <thread>
 #include <vector>
 
+#include "greenroom/actors/signals.h"
+#include "greenroom/scheduler/event.h"
 #include "greenroom/tests/actors/probe.h"
 
 namespace greenroom {
@@ -80,6 +84,32 @@ TEST(Placement, OwnThreadIsAThreadAndAHubOfItsOwn) {
     EXPECT_TRUE(is_alive(alone.pid));
     send(alone.pid, Go{});
     EXPECT_EQ(end_of(alone), Reason::normal);
+  });
+}
+
+std::size_t thread_count() {
+  const std::filesystem::directory_iterator threads("/proc/self/task");
+  return static_cast<std::size_t>(std::distance(begin(threads), end(threads)));
+}
+
+// A thread that is left makes the test hang.
+TEST(Placement, AThreadEndsWhenItsActorIsAbandonedOrNeverComes) {
+  in_actor([] {
+    const std::size_t before = thread_count();
+    const SpawnOptions apart{.place = Placement::own_thread};
+    const Monitored mule = spawn_monitor(apart, [test = self()] {
+      const Uncancellable busy;
+      send(test, Ready{});
+      green::Event().wait();
+    });
+    next<Ready>();
+    exit(mule.pid, Reason::kill);
+    detail::send_signal({detail::SignalKind::abandon, self(), mule.pid});
+    EXPECT_EQ(end_of(mule), Reason::killed);
+    while (thread_count() > before) sleep(1ms);
+    register_name("taken");
+    EXPECT_THROW(spawn({.name = "taken", .place = Placement::own_thread}, [] {}), BadName);
+    while (thread_count() > before) sleep(1ms);
   });
 }
 

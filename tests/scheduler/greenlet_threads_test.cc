@@ -4,10 +4,12 @@
 
 #include <chrono>
 #include <future>
+#include <memory>
 #include <thread>
 
 #include "greenroom/scheduler/green.h"
 #include "greenroom/scheduler/greenlet.h"
+#include "greenroom/scheduler/hub.h"
 
 namespace greenroom {
 namespace {
@@ -42,9 +44,12 @@ TEST(OtherHubs, AJoinerThatTimedOutMayEndWithItsThread) {
   Event gate;
   auto target = spawn([&] { gate.wait(); });
   const Hold hold = green::get_hub().hold();
-  std::thread thread([&] { EXPECT_FALSE(target.join(1ms)); });
-  // Runs this hub until the thread has registered and given up.
-  for (int i = 0; i < 10; ++i) sleep(1ms);
+  Event has_given_up;
+  std::thread thread([&] {
+    EXPECT_FALSE(target.join(1ms));
+    has_given_up.set();
+  });
+  has_given_up.wait();  // this hub runs meanwhile, and takes the joiner in
   thread.join();
   gate.set();
   EXPECT_TRUE(target.join());
@@ -65,6 +70,53 @@ TEST(OtherHubs, GreenletsOfAThreadEndWithIt) {
     yield();
   }).join();
   EXPECT_TRUE(unwound);
+}
+
+// A detached timeout fires while the root waits for the last greenlets.
+TEST(OtherHubs, AThreadMayEndWithATimeoutThatHasFired) {
+  bool unwound = false;
+  std::thread([&] {
+    Timeout::start_detached(5ms);
+    spawn([&] {
+      try {
+        sleep(1h);
+      } catch (const green::GreenletExit&) {
+        const Uncancellable busy;
+        sleep(10ms);
+        unwound = true;
+        throw;
+      }
+    });
+    yield();
+  }).join();
+  EXPECT_TRUE(unwound);
+}
+
+// One of those that start so late is started by the end of another.
+TEST(OtherHubs, WhatAnEndingHubsLatecomerStartsEndsAsKilledToo) {
+  struct Starter {
+    bool& has_run;
+    ~Starter() {
+      spawn([&run = has_run] {
+        sleep(1ms);
+        run = true;
+      });
+    }
+  };
+  bool has_run = false;
+  std::thread([&] {
+    spawn([&] {
+      try {
+        sleep(1h);
+      } catch (const green::GreenletExit&) {
+        green::get_hub().post(
+            [&] { spawn([starter = std::make_shared<Starter>(Starter{has_run})] {}); });
+        throw;
+      }
+    });
+    yield();
+  }).join();
+  EXPECT_FALSE(has_run);
 }
 
 TEST(OtherHubs, WhatAPostToAnEndingHubStartsEndsAsKilled) {

@@ -1,5 +1,4 @@
 #include "greenroom/scheduler/hub.h"
-#include "greenroom/scheduler/hub_group.h"
 
 #include <gtest/gtest.h>
 
@@ -14,6 +13,7 @@
 #include <vector>
 
 #include "greenroom/scheduler/green.h"
+#include "greenroom/scheduler/hub_group.h"
 
 namespace greenroom {
 namespace {

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "greenroom/scheduler/green.h"
+#include "greenroom/scheduler/hub.h"
 
 namespace greenroom {
 namespace {
@@ -61,7 +62,10 @@ bool goes_on_after_a_late_cancel(F blocking) {
   Timeout* timeout = nullptr;
   const auto canceller = spawn([&] {
     sleep(1ms);
+    const detail::TimerWheel& timers = green::get_hub().timers();
+    const std::size_t armed = timers.size();
     timeout->cancel();
+    EXPECT_EQ(timers.size(), armed) << "it had not fired yet";
   });
   const auto blocked = spawn([&] {
     Timeout soon(2ms);

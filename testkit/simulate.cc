@@ -4,12 +4,15 @@
 #include <cstdio>
 #include <cstdlib>
 #include <memory>
+#include <optional>
+#include <string>
 #include <vector>
 
 #include "greenroom/actors/actor.h"
 #include "greenroom/actors/ending.h"
 #include "greenroom/actors/placement.h"
 #include "greenroom/scheduler/dump.h"
+#include "greenroom/testkit/abort_note.h"
 #include "greenroom/testkit/ending.h"
 #include "greenroom/testkit/environment.h"
 #include "greenroom/testkit/first_actor.h"
@@ -229,15 +232,21 @@ SimulationReport Simulator::report() const {
           .victim = environment_.victim()};
 }
 
-void print_seed(const Simulation& simulation, const std::string& victim) {
+// What a failure is told with; the victim is not known if the simulation did not come to its end.
+std::string how_to_replay(const Simulation& simulation,
+                          const std::optional<std::string>& victim = std::nullopt) {
   std::string text = "greenroom: this simulation has failed; GREENROOM_SEED=" +
                      std::to_string(seed_of(simulation)) + " runs it again";
   if (simulation.kill_at >= 0) {
     text += ", with .kill_at = " + std::to_string(simulation.kill_at);
     text += simulation.kill_moment == KillMoment::parking ? " (parking)" : " (resuming)";
-    text += victim.empty() ? ", where nobody was killed" : ": " + victim;
+    if (victim) text += victim->empty() ? ", where nobody was killed" : ": " + *victim;
   }
-  std::fputs((text + "\n").c_str(), stderr);
+  return text + "\n";
+}
+
+void print_seed(const Simulation& simulation, const std::string& victim) {
+  std::fputs(how_to_replay(simulation, victim).c_str(), stderr);
 }
 
 }  // namespace
@@ -256,6 +265,7 @@ SimulationReport simulate(Simulation simulation, std::function<void()> body) {
   std::vector<std::string> leaks;
   try {
     {
+      const detail::AbortNote if_it_aborts(how_to_replay(simulation));
       Simulator simulator(simulation);
       std::exception_ptr stuck;
       try {

@@ -141,8 +141,7 @@ void Connection::transmit(Side from) {
     push(from, Kind::data, source.unsent.substr(0, size));
     source.unsent.erase(0, size);
   }
-  if (source.is_write_shut && !std::exchange(source.is_fin_sent, true))
-    push(from, Kind::fin);
+  if (source.is_write_shut && !std::exchange(source.is_fin_sent, true)) push(from, Kind::fin);
 }
 
 std::int64_t Connection::next_arrival(Side from) const {

@@ -111,6 +111,18 @@ TEST(VirtualClock, ATimeoutFiresExactlyAtItsTime) {
 
 // ---- the order
 
+TEST(SeedDeathTest, IsToldWhenTheProcessAborts) {
+  EXPECT_DEATH(simulate({.seed = 4711, .kill_at = 3}, [] { std::abort(); }),
+               "GREENROOM_SEED=4711 runs it again, with .kill_at = 3");
+  EXPECT_DEATH(
+      {
+        simulate({.seed = 4711}, [] {});
+        std::fputs("after it\n", stderr);
+        std::abort();
+      },
+      "^after it\n$");
+}
+
 TEST(Seed, TheSameOneGivesTheSameOrderAndTheSameTrace) {
   for (const int hubs : {1, 2, 3}) {
     EXPECT_EQ(interleaving(7, hubs), interleaving(7, hubs)) << hubs;

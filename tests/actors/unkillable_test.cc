@@ -95,6 +95,7 @@ TEST(Unkillable, TheStackOfOneThatIsAbandonedStaysWhereItIs) {
     green::Event is_there;
     green::Event may_end;
     std::thread other([&] {
+      const Hold until_told = green::get_hub().hold();
       const Pid mule = spawn([&] {
         green::Event mine;
         event = &mine;

@@ -93,30 +93,27 @@ TEST(OtherHubs, AThreadMayEndWithATimeoutThatHasFired) {
 }
 
 // One of those that start so late is started by the end of another.
-TEST(OtherHubs, WhatAnEndingHubsLatecomerStartsEndsAsKilledToo) {
+TEST(OtherHubs, NothingIsLeftOfWhatAnEndingHubsLatecomerStarts) {
+  const auto held = std::make_shared<int>();
   struct Starter {
-    bool& has_run;
+    std::shared_ptr<int> held;
     ~Starter() {
-      spawn([&run = has_run] {
-        sleep(1ms);
-        run = true;
-      });
+      spawn([held = held] { sleep(1h); });
     }
   };
-  bool has_run = false;
   std::thread([&] {
     spawn([&] {
       try {
         sleep(1h);
       } catch (const green::GreenletExit&) {
         green::get_hub().post(
-            [&] { spawn([starter = std::make_shared<Starter>(Starter{has_run})] {}); });
+            [&] { spawn([starter = std::make_shared<Starter>(Starter{held})] {}); });
         throw;
       }
     });
     yield();
   }).join();
-  EXPECT_FALSE(has_run);
+  EXPECT_EQ(held.use_count(), 1);
 }
 
 TEST(OtherHubs, WhatAPostToAnEndingHubStartsEndsAsKilled) {

@@ -109,7 +109,7 @@ struct ServerTask : ActorTask {
   std::unique_ptr<ServerStart> start;  // until the constructor is done
 };
 
-void run_server(Task& raw);
+void run_server(Task& first);
 void abandoned_server(Task& raw) noexcept;
 
 template <class S>

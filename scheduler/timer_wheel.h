@@ -12,8 +12,8 @@
 // without touching them.
 //
 // Rejected: a heap (libev, asio): arm and cancel cost log n cache misses.
-// Rejected: arrays of pointers with free lists instead of linked nodes: fewer lines are touched, but
-//   what one cancel frees the next arm waits for; a random one of a million took 125 ns and not 65.
+// Rejected: arrays of pointers with free lists, not linked nodes: fewer lines are touched, but what
+//   one cancel frees the next arm waits for (125 ns for a random one of a million, and not 65).
 // Rejected: a coarser tick with a sorted list for the current one: arming into it is not O(1), and
 //   timers of one tick fire out of order or make it quadratic.
 // Rejected: levels by the highest differing digit (tokio): simpler to scan, but once in 64^L ns

@@ -23,6 +23,7 @@ class OpenDescriptors {
 
  private:
   static std::vector<int> list();
+  std::vector<std::string> look() const;
   std::vector<int> open_;
 };
 

@@ -104,7 +104,9 @@ FailingTree tree_whose_restarts_fail(int attempts) {
 
 TEST(SupervisorIntensity, LetsRequestsInBetweenFailedRestarts) {  // U8
   in_trapping_actor([] {
-    const auto [tree, power] = tree_whose_restarts_fail(2);
+    const FailingTree failing = tree_whose_restarts_fail(2);
+    const Pid tree = failing.tree;
+    const auto& power = failing.power;
     const auto all = which_children(tree);
     EXPECT_TRUE(find(all, "a")->is_restarting);
     EXPECT_FALSE(find(all, "a")->pid);
@@ -122,7 +124,9 @@ TEST(SupervisorIntensity, LetsRequestsInBetweenFailedRestarts) {  // U8
 
 TEST(SupervisorIntensity, ComesBackWhenAFailedRestartWorks) {  // U8
   in_trapping_actor([] {
-    const auto [tree, power] = tree_whose_restarts_fail(5);
+    const FailingTree failing = tree_whose_restarts_fail(5);
+    const Pid tree = failing.tree;
+    const auto& power = failing.power;
     power->is_broken = false;
     EXPECT_EQ(events(2), "a-a+");
     shut_down(tree);

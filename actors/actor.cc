@@ -186,8 +186,12 @@ void free_names(Actor& actor) {
     free_name(name, actor.pid());
 }
 
-void end_actor(Actor& actor, const ExitReason& reason) noexcept {
+void end_actor(Actor& actor, const ExitReason& outcome) noexcept {
   ActorHub& hub = ActorHub::of(*actor.task->hub);
+  // However its body has come to its end: an exit that was accepted is why.
+  const std::shared_ptr<const ExitReason> accepted =
+      actor.extras ? actor.extras->exit_reason : nullptr;
+  const ExitReason& reason = accepted ? *accepted : outcome;
   const Pid self = actor.pid();
   // What ended by a signal is told by whoever sent it.
   if (!reason.is_quiet() && !actor.is_exiting()) report_crash(actor, reason);

@@ -143,7 +143,7 @@ inline void enqueue_signal(Actor& actor, MessagePointer message) {
 
 // The life of an actor ends: its name is freed, its number dead, links and monitors are told, its
 // mail destroyed.
-void end_actor(Actor& actor, const ExitReason& reason) noexcept;
+void end_actor(Actor& actor, const ExitReason& outcome) noexcept;
 
 // While an actor's callable, state or mail is destroyed: nothing interrupts it, and requests that
 // die with it fail with its reason.

@@ -37,7 +37,10 @@ std::optional<R> ask_hub(std::uint32_t port, std::function<R(Hub&)> f,
   const bool is_posted =
       post_to_port(port, [question, f = std::move(f)](Hub& hub) { question->value = f(hub); });
   question.reset();
-  return is_posted ? answer->wait(wait).value_or(std::nullopt) : std::nullopt;
+  if (!is_posted) return std::nullopt;
+  // An answer from there is enough to wait for. In a group of hubs the others are seen.
+  const Hold hold = here.group() ? Hold() : here.hold();
+  return answer->wait(wait).value_or(std::nullopt);
 }
 
 }  // namespace greenroom::detail

@@ -59,7 +59,7 @@ void DynamicSupervisor::child_ended(const Exit& exit) {
   if (!found) return;
   Child child = std::move(*found);
   running_.erase(exit.from);
-  child->pid = Pid{};
+  child->former = std::exchange(child->pid, Pid{});
   if (wants_restart(child->spec, exit.reason)) restart(std::move(child));
 }
 
@@ -87,6 +87,15 @@ void DynamicSupervisor::try_again(const std::string& key) {
 }
 
 Outcome<void> DynamicSupervisor::terminate_child(const TerminateChild& request) {
+  // One that waits for its next start is known by the pid that it had.
+  const auto waiting = std::find_if(restarting_.begin(), restarting_.end(), [&](const auto& entry) {
+    const ChildState& child = *entry.second;
+    return request.pid ? child.former == request.pid : child.id == request.id;
+  });
+  if (waiting != restarting_.end()) {
+    restarting_.erase(waiting);
+    return {};
+  }
   Pid pid = request.pid;
   if (!pid) {
     running_.for_each([&](const Pid& at, const Child& child) {

@@ -104,6 +104,24 @@ void fail_reply(ReplyHandle& used, const ExitReason& reason) noexcept {
   if (port && port->push(*post)) static_cast<void>(post.release());
 }
 
+namespace {
+
+// An actor that goes on after all, as it has caught the exception, answers now.
+void look_after_orphans(Hub& home, std::uint64_t number) {
+  home.post([number] {
+    Hub& hub = *Hub::current_if_any();
+    Actor* actor = ActorHub::of(hub).pids.find(number);
+    if (!actor || !actor->extras || actor->extras->orphaned_replies.empty()) return;
+    const Task& task = *actor->task;
+    if (task.state == TaskState::ready) return look_after_orphans(hub, number);
+    // Else it unwinds still.
+    if (task.state != TaskState::parked || task.park->may_throw)
+      fail_orphaned_replies(*actor, no_reply);
+  });
+}
+
+}  // namespace
+
 void drop_reply(ReplyHandle& used) noexcept {
   if (!used) return;
   Hub* hub = Hub::current_if_any();
@@ -115,6 +133,7 @@ void drop_reply(ReplyHandle& used) noexcept {
   if (std::uncaught_exceptions() > 0 && hub->current_task() && hub->current_task()->extension) {
     Actor& actor = actor_of(*hub->current_task());
     actor.extra().orphaned_replies.push_back(std::exchange(used, ReplyHandle()));
+    look_after_orphans(*hub, actor.number);
     return;
   }
   fail_reply(used, no_reply);

@@ -34,6 +34,22 @@ struct Request : Message {
     return static_cast<const RequestOps&>(MessageAccess::type(*this));
   }
 
+  // The duty to answer goes to somebody else; who is to be answered is still known.
+  ReplyHandle take_reply() {
+    MessageAccess::set_kind(*this, MessageKind::taken);
+    MessageAccess::target(*this) = reply.caller;
+    ReplyHandle taken = reply;
+    reply.caller = 0;
+    return taken;
+  }
+  // Who waits, or did, for the request that is being handled; nobody for a cast.
+  ReplyHandle asked_by() {
+    ReplyHandle asker = reply;
+    if (MessageAccess::kind(*this) == MessageKind::taken)
+      asker.caller = MessageAccess::target(*this);
+    return asker;
+  }
+
   // Of a call; a cast has none, and no deadline.
   ReplyHandle reply;
   std::int64_t deadline;
@@ -77,12 +93,18 @@ template <class S, class M, class P, class = void>
 struct DeferredBy {
   static constexpr bool found = false;
 };
-template <class S, class P, class R>
-ResultTag<R> deduce_deferred(void (S::*)(P, ReplyTo<R>));
+template <class P, class C, class R>
+ResultTag<R> deduce_deferred(void (C::*)(P, ReplyTo<R>));
+template <class P, class C, class R>
+ResultTag<R> deduce_deferred(void (C::*)(P, ReplyTo<R>) const);
+template <class P, class C, class R>
+ResultTag<R> deduce_deferred(void (C::*)(P, ReplyTo<R>&&));
+template <class P, class C, class R>
+ResultTag<R> deduce_deferred(void (C::*)(P, ReplyTo<R>&&) const);
 template <class S, class M, class P>
-struct DeferredBy<S, M, P, std::void_t<decltype(deduce_deferred<S, P>(&S::handle))>> {
+struct DeferredBy<S, M, P, std::void_t<decltype(deduce_deferred<P>(&S::handle))>> {
   static constexpr bool found = true;
-  using type = typename decltype(deduce_deferred<S, P>(&S::handle))::type;
+  using type = typename decltype(deduce_deferred<P>(&S::handle))::type;
 };
 
 template <class S, class M>
@@ -121,17 +143,17 @@ void invoke_handler(void* state, Request& request) {
       server.handle(std::move(message));
       if (request.reply) send_reply<void>(request.reply, {});
     } else {
-      send_reply<R>(request.reply, server.handle(std::move(message)));
+      send_reply<R>(request.reply, R(server.handle(std::move(message))));
     }
   } else if constexpr (HandlesByReference<S, M>) {
     if constexpr (std::is_void_v<R>) {
       server.handle(message);
       if (request.reply) send_reply<void>(request.reply, {});
     } else {
-      send_reply<R>(request.reply, server.handle(message));
+      send_reply<R>(request.reply, R(server.handle(message)));
     }
   } else {
-    ReplyTo<R> reply(std::exchange(request.reply, {}));
+    ReplyTo<R> reply(request.take_reply());
     if constexpr (requires { server.handle(std::move(message), std::move(reply)); }) {
       server.handle(std::move(message), std::move(reply));
     } else {

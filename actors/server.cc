@@ -117,8 +117,10 @@ void end_server(ServerTask& task, const ExitReason& reason) noexcept {
 // What the message that is being handled asks for; null if it is no request.
 Request* current_request(const ServerTask& task) {
   Message* message = task.current;
-  if (!message || MessageAccess::kind(*message) != MessageKind::request) return nullptr;
-  return static_cast<Request*>(message);
+  if (!message) return nullptr;
+  const MessageKind kind = MessageAccess::kind(*message);
+  const bool is_request = kind == MessageKind::request || kind == MessageKind::taken;
+  return is_request ? static_cast<Request*>(message) : nullptr;
 }
 
 // What is pending for a server is thrown where no handler runs. An exit is not: nothing needs to be
@@ -159,7 +161,7 @@ inline bool run_slice(ServerTask& task) {
 // The run loop is over, by what was noted or by an exit that was accepted.
 [[gnu::noinline]] void end_run(ServerTask& task) noexcept {
   const ActorExtras& extras = *task.actor.extras;
-  ExitReason reason = extras.failure ? *extras.failure : *extras.exit_reason;
+  ExitReason reason = extras.exit_reason ? *extras.exit_reason : *extras.failure;
   task.actor.has_failed = true;
   terminate(task, reason);
   end_server(task, reason);
@@ -270,13 +272,16 @@ class CallSite {
   void wait_for(Pid target);
 
  private:
+  void wait_for_stranger(Pid target);
+  void park_until_answered(Pid target);
+
   Hub& hub_;
   ReplyCell& cell_;
   Actor& caller_;
   std::int64_t deadline_;
 };
 
-[[gnu::always_inline]] inline void CallSite::wait_for(Pid target) {
+[[gnu::always_inline]] inline void CallSite::park_until_answered(Pid target) {
   while (cell_.state == ReplyState::waiting) {
     const ParkResult result = hub_.park("call", deadline_, {WaitsFor::Kind::actor, target.number});
     // A reply that came in the same round beats the deadline.
@@ -285,6 +290,18 @@ class CallSite {
     if (result == ParkResult::expired) return fail(cell_, Reason::timeout);
     if (result == ParkResult::interrupted) throw_pending();
   }
+}
+
+[[gnu::always_inline]] inline void CallSite::wait_for(Pid target) {
+  if (target.hub != hub_.id() && !hub_.group()) [[unlikely]]
+    return wait_for_stranger(target);
+  park_until_answered(target);
+}
+
+// A reply from another hub is enough to wait for. In a group of hubs the others are seen.
+[[gnu::noinline]] void CallSite::wait_for_stranger(Pid target) {
+  const Hold hold = hub_.hold();
+  park_until_answered(target);
 }
 
 bool waits_for_an_actor(const Task& task) {
@@ -410,11 +427,13 @@ Pid start_server(ServerTask& task, const SpawnOptions* options, bool is_linked) 
 bool request_cancelled() {
   const detail::Actor& actor = detail::current_actor();
   if (!actor.is_server) return false;
-  const detail::Request* request =
+  detail::Request* request =
       detail::current_request(static_cast<const detail::ServerTask&>(*actor.task));
-  if (!request || !request->reply) return false;
+  if (!request) return false;
+  const detail::ReplyHandle asker = request->asked_by();
+  if (!asker) return false;
   Hub& hub = *actor.task->hub;
-  return hub.now() >= request->deadline || !detail::is_reply_awaited(hub, request->reply);
+  return hub.now() >= request->deadline || !detail::is_reply_awaited(hub, asker);
 }
 
 }  // namespace greenroom

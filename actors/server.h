@@ -120,18 +120,34 @@ template <class S>
 concept HasTerminate = requires(S& server, const ExitReason& reason) {
   server.terminate(reason);
 };
+// A handle() that takes exactly a P, whatever it returns; const and static ones too. Not found
+// among overloads one of which is a template.
+template <class P, class C, class R>
+std::true_type takes(R (C::*)(P));
+template <class P, class C, class R>
+std::true_type takes(R (C::*)(P) const);
+template <class P, class R>
+std::true_type takes(R (*)(P));
+template <class S, class P>
+concept Takes = requires {
+  takes<P>(&S::handle);
+};
 template <class S>
-concept HandlesAny = requires(S& server, void (S::*f)(Message&)) {
+concept HandlesAny = Takes<S, Message&> || requires(void (S::*f)(Message&)) {
   f = &S::handle;
 };
 // The server has an overload for exactly M, not one that M converts to.
 template <class S, class M>
-concept HandlesExactly = requires(void (S::*f)(const M&)) {
+concept HandlesExactly = Takes<S, const M&> || Takes<S, M> || Takes<S, M&&> || Takes<S, M&> ||
+    requires(void (S::*f)(const M&)) {
   f = &S::handle;
-}
-|| requires(void (S::*f)(M)) { f = &S::handle; }
-|| requires(void (S::*f)(M&&)) { f = &S::handle; }
-|| requires(void (S::*f)(M&)) { f = &S::handle; };
+} || requires(void (S::*f)(M)) {
+  f = &S::handle;
+} || requires(void (S::*f)(M&&)) {
+  f = &S::handle;
+} || requires(void (S::*f)(M&)) {
+  f = &S::handle;
+};
 
 template <class M, class S>
 bool try_handle(S& server, Message& message) {

@@ -174,6 +174,8 @@ void StaticSupervisor::terminate_range(std::size_t first, std::size_t last) {
 }
 
 Outcome<Pid> StaticSupervisor::start(ChildSpec spec) {
+  if (auto problem = problem_of(spec, options_.auto_shutdown))
+    return ExitReason("bad_child", std::move(*problem));
   if (const ChildState* existing = spec.options.id.empty() ? nullptr : find(spec.options.id)) {
     return existing->pid ? ExitReason("already_started", existing->pid)
                          : ExitReason("already_present");

@@ -185,6 +185,15 @@ void give_up(SupervisorCore& core, const std::string& id) {
   stop(ExitReason("shutdown", "reached_max_restart_intensity"));  // run() tells it by the detail
 }
 
+std::optional<std::string> problem_of(const ChildSpec& spec, AutoShutdown auto_shutdown) {
+  if (!spec.options.significant) return std::nullopt;
+  const std::string child = "child '" + spec.options.id + "' is significant";
+  if (auto_shutdown == AutoShutdown::never) return child + ", but auto_shutdown is never";
+  if (spec.options.restart == Restart::permanent)
+    return child + " and permanent: it never ends for good";
+  return std::nullopt;
+}
+
 void check_options(int intensity, std::chrono::nanoseconds period) {
   if (intensity < 0) throw std::invalid_argument("supervisor: the intensity is negative");
   if (period.count() <= 0) throw std::invalid_argument("supervisor: the period must be positive");
@@ -223,15 +232,8 @@ void check_children(const SupervisorOptions& options) {
   std::vector<std::string> ids;
   for (const ChildSpec& spec : options.children) {
     if (!spec.options.id.empty()) ids.push_back(spec.options.id);
-    if (!spec.options.significant) continue;
-    if (options.auto_shutdown == AutoShutdown::never) {
-      throw std::invalid_argument("supervisor: child '" + spec.options.id +
-                                  "' is significant, but auto_shutdown is never");
-    }
-    if (spec.options.restart == Restart::permanent) {
-      throw std::invalid_argument("supervisor: child '" + spec.options.id +
-                                  "' is significant and permanent: it never ends for good");
-    }
+    if (const auto problem = problem_of(spec, options.auto_shutdown))
+      throw std::invalid_argument("supervisor: " + *problem);
   }
   std::sort(ids.begin(), ids.end());
   const auto twice = std::adjacent_find(ids.begin(), ids.end());

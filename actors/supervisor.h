@@ -79,7 +79,6 @@ struct Backoff {
 struct ChildSpec {
   ChildOptions options;
   bool is_supervisor = false;
-  bool is_once = false;  // its arguments are moved out at the first start
   std::function<Pid(const std::string& id)>
       start;  // **Blocks.** in the supervisor: starts it, linked; throws StartError
 };
@@ -138,15 +137,18 @@ requires std::is_invocable_v < std::decay_t<F>
               call);
         };
   } else {
-    spec.is_once = true;
     spec.options.restart = Restart::temporary;
-    auto call = std::make_shared<std::tuple<F, A...>>(std::move(f), std::move(arguments)...);
+    // Moved out at the first start; there is no other.
+    auto call = std::make_shared<std::optional<std::tuple<F, A...>>>(std::in_place, std::move(f),
+                                                                     std::move(arguments)...);
     spec.start = [call](const std::string& id) {
+      if (!*call) throw StartError(ExitReason("ignore"));
+      std::tuple<F, A...> once = *std::exchange(*call, std::nullopt);
       return std::apply(
           [&](F& g, A&... a) {
             return spawn_link(SpawnOptions{.label = id}, std::move(g), std::move(a)...);
           },
-          *call);
+          once);
     };
   }
   return spec;

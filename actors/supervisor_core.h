@@ -3,6 +3,7 @@
 #pragma once
 
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -17,6 +18,7 @@ struct ChildState {
   ChildSpec spec;
   std::string id;              // spec's, or made up
   Pid pid;                     // nobody: not running
+  Pid former;                  // while is_restarting
   bool is_restarting = false;  // a restart failed, or waits: to be tried again
   bool is_paused = false;      // the restart that waits was counted, and waits for its backoff
   std::size_t position = 0;    // in start order
@@ -95,5 +97,7 @@ bool wants_restart(const ChildSpec& spec, const ExitReason& reason);
 // Ends the supervisor: too many restarts.
 [[noreturn]] void give_up(SupervisorCore& core, const std::string& id);
 void check_options(int intensity, std::chrono::nanoseconds period);
+// Why a supervisor cannot have that child; nothing if it can.
+std::optional<std::string> problem_of(const ChildSpec& spec, AutoShutdown auto_shutdown);
 
 }  // namespace greenroom::detail

@@ -4,6 +4,7 @@
 #include <stdexcept>
 
 #include "greenroom/actors/actor.h"
+#include "greenroom/actors/call_error.h"
 #include "greenroom/actors/crash_report.h"
 #include "greenroom/actors/placement.h"
 #include "greenroom/io/line_source.h"
@@ -27,6 +28,11 @@ void Acceptor::handle(Run) {
       take_(options_.connections, std::move(stream));
     } catch (const ChildError& error) {
       log_line("a connection was refused: " + error.reason().to_string());
+    } catch (const CallError& error) {
+      log_line("a connection was refused: its supervisor has ended: " + error.reason().to_string());
+    } catch (const NoSuchName& error) {
+      log_line(std::string("a connection was refused: its supervisor is not there: ") +
+               error.what());
     }
   }
 }

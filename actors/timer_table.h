@@ -26,7 +26,9 @@ struct MessageTimers {
   ~MessageTimers();
   Hub& hub;
   std::uint64_t last_id = 0;
-  boost::unordered_flat_map<std::uint64_t, std::unique_ptr<MessageTimer>> by_id;
+  using ById = boost::unordered_flat_map<std::uint64_t, std::unique_ptr<MessageTimer>>;
+  ById by_id;
+  const MessageTimer* firing = nullptr;  // its message is being made; null again: cancelled by that
 };
 
 }  // namespace greenroom::detail

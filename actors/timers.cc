@@ -35,12 +35,24 @@ bool ask_whether_gone(const MessageTimer& timer) {
   });
 }
 
+// It is off the list before its message is destroyed, which may look for it.
+void end_timer(MessageTimers& timers, MessageTimers::ById::iterator where) {
+  const std::unique_ptr<MessageTimer> ended = std::move(where->second);
+  timers.by_id.erase(where);
+}
+
+// The latest there is never comes.
+std::int64_t time_after(std::int64_t time, std::int64_t nanoseconds) {
+  return std::min(add_saturated(time, nanoseconds), no_deadline - 1);
+}
+
 void fire(TimerNode& node) noexcept {
   auto& timer = static_cast<MessageTimer&>(node);
   MessageTimers& timers = *timer.owner;
   const bool is_for_nobody = is_gone(timers.hub, timer.to);
   bool is_last = timer.interval == 0 || is_for_nobody;
   if (!is_for_nobody) {
+    timers.firing = &timer;
     try {
       send_message(timer.to, timer.make());
     } catch (...) {
@@ -48,13 +60,12 @@ void fire(TimerNode& node) noexcept {
                " ends: its message cannot be made: " + current_exception_text());
       is_last = true;
     }
+    // Its message may have cancelled it while it was copied.
+    if (!std::exchange(timers.firing, nullptr)) is_last = true;
   }
   if (!is_last && timer.to.hub != timers.hub.id()) is_last = !ask_whether_gone(timer);
-  if (is_last) {
-    timers.by_id.erase(timer.id);
-    return;
-  }
-  timers.hub.timers().arm(timer, add_saturated(timer.deadline, timer.interval));
+  if (is_last) return end_timer(timers, timers.by_id.find(timer.id));
+  timers.hub.timers().arm(timer, time_after(timer.deadline, timer.interval));
 }
 
 }  // namespace
@@ -77,7 +88,7 @@ TimerRef start_message_timer(std::chrono::nanoseconds delay, std::chrono::nanose
   timer->make = std::move(make);
   MessageTimer& armed = *timer;
   timers.by_id.emplace(armed.id, std::move(timer));
-  hub.timers().arm(armed, add_saturated(hub.now(), delay.count()));
+  hub.timers().arm(armed, time_after(hub.now(), delay.count()));
   return TimerRef(armed.id);
 }
 
@@ -96,8 +107,12 @@ std::optional<std::chrono::nanoseconds> cancel_timer(TimerRef ref) {
   if (found == timers.by_id.end()) return std::nullopt;
   const auto left = std::max<std::int64_t>(found->second->deadline - here.now(), 0);
   const bool was_for_the_dead = detail::is_gone(here, found->second->to);
+  if (found->second.get() == timers.firing) {
+    timers.firing = nullptr;
+    return std::nullopt;
+  }
   here.timers().cancel(*found->second);
-  timers.by_id.erase(found);
+  detail::end_timer(timers, found);
   if (was_for_the_dead) return std::nullopt;  // it counts as cancelled with its target
   return std::chrono::nanoseconds(left);
 }

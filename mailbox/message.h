@@ -64,6 +64,7 @@ struct MessageOf;
 enum class MessageKind : std::uint16_t {
   user,     // counted by the mailbox limit
   request,  // the same, and somebody waits for the reply: see actors/request.h
+  taken,    // a request that is handled by somebody who answers later
   signal,   // Exit, Down: never refused, never dropped
 };
 

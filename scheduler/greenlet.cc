@@ -1,5 +1,6 @@
 #include "greenroom/scheduler/greenlet.h"
 
+#include <algorithm>
 #include <cassert>
 #include <deque>
 #include <memory>
@@ -96,7 +97,9 @@ void start_greenlet_later(GreenletTask& task, std::chrono::nanoseconds delay) {
     if (owner.state == TaskState::unscheduled) owner.hub->start(owner);
   };
   Hub& hub = *task.hub;
-  hub.timers().arm(*task.start_timer, add_saturated(hub.now(), delay.count()));
+  // The latest there is never comes.
+  hub.timers().arm(*task.start_timer,
+                   std::min(add_saturated(hub.now(), delay.count()), no_deadline - 1));
 }
 
 namespace {
@@ -178,6 +181,8 @@ bool GreenletHandle::join(Wait wait) const {
       target.add_observer(joiner);
       result = park("greenlet.join", deadline, waits_for);
     } else {
+      // News from there is enough to wait for. In a group of hubs the others are seen.
+      const Hold hold = self.hub->group() ? Hold() : self.hub->hold();
       auto* joiner = new RemoteJoiner(self);
       on_home(target, [joiner](GreenletTask& home) {
         home.has_ended() ? RemoteJoiner::wake_joiner(*joiner, home) : home.add_observer(*joiner);

@@ -50,6 +50,11 @@ void run_thread() {
 }  // namespace
 
 void run_on_pool(std::function<void()> work) {
+  // A simulation has no other threads.
+  if (Hub* hub = Hub::current_if_any(); hub && hub->environment()) {
+    hub->post(std::move(work));
+    return;
+  }
   Pool& shared = pool();
   const std::lock_guard lock(shared.mutex);
   shared.work.push_back(std::move(work));

@@ -11,6 +11,7 @@
 
 #include "greenroom/scheduler/futex.h"
 #include "greenroom/scheduler/hub.h"
+#include "greenroom/scheduler/symbolizer.h"
 #include "greenroom/scheduler/tick_clock.h"
 
 namespace greenroom::detail {
@@ -36,7 +37,8 @@ constinit Question question;
 struct StallSnapshot {
   static void take(Hub& hub, const ucontext_t& context, StallReport& report) {
     const Task* task = hub.current_;
-    report.is_excused = task != nullptr && task == hub.thread_task_ && hub.task_count_ == 1;
+    const bool is_alone = task != nullptr && task == hub.thread_task_ && hub.task_count_ == 1;
+    report.is_excused = is_alone || is_symbolizing();  // the latter is no fault of the task's
     report.is_hub_work = task == nullptr;
     report.who = task ? identity_of(*task) : TaskIdentity{};
     const greg_t* registers = context.uc_mcontext.gregs;

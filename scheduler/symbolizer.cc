@@ -178,10 +178,19 @@ class Cache {
 
 }  // namespace
 
+namespace {
+constinit thread_local bool is_in_symbolize = false;
+}
+
+bool is_symbolizing() noexcept { return is_in_symbolize; }
+
 SourceLines symbolize(const void* return_address) {
   // Never destroyed: a report may be printed while statics go.
   static Cache& cache = *new Cache;
-  return cache.find(return_address);
+  is_in_symbolize = true;
+  SourceLines lines = cache.find(return_address);
+  is_in_symbolize = false;
+  return lines;
 }
 
 std::string to_readable_name(std::string_view symbol) {

@@ -28,6 +28,8 @@ struct SourceLine {
 /// then the one that has the frame. Never empty.
 using SourceLines = std::shared_ptr<const std::vector<SourceLine>>;
 SourceLines symbolize(const void* return_address);
+// This thread is in it. The first time takes long: debug information is read.
+bool is_symbolizing() noexcept;
 
 /// Demangled, and without what no reader misses: default allocators, std::string spelled out. Text
 /// that is no mangled name is returned as it is.

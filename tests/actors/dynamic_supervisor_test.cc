@@ -271,5 +271,45 @@ TEST(DynamicSupervisor, TakesServersAndSupervisorsAsChildren) {
   });
 }
 
+TEST(DynamicSupervisor, TerminatesAChildThatWaitsForItsNextStart) {
+  in_trapping_actor([] {
+    const Pid tree = start_supervisor(dynamic_supervisor({.intensity = 1'000'000, .period = 1h}));
+    const auto attempts = std::make_shared<int>(0);
+    const auto start = [&](const std::string& id) {
+      *attempts = 0;
+      ChildSpec spec = child({.id = id}, &worker, self());
+      spec.start = [attempts, first = spec.start](const std::string& name) {
+        if (++*attempts > 1) throw StartError(ExitReason("broken"));
+        return first(name);
+      };
+      const Pid pid = start_child(tree, std::move(spec));
+      next<Started>();
+      send(pid, End{ExitReason("crash")});
+      wait_until([&] { return *attempts > 2; });
+      return pid;
+    };
+    start("by id");
+    EXPECT_TRUE(which_children(tree).at(0).is_restarting);
+    terminate_child(tree, "by id");
+    EXPECT_TRUE(which_children(tree).empty());
+    terminate_child(tree, start("by pid"));
+    EXPECT_TRUE(which_children(tree).empty());
+    shut_down(tree);
+  });
+}
+
+TEST(DynamicSupervisor, StartsAChildWhoseArgumentsCanOnlyBeMovedOnce) {
+  in_trapping_actor([] {
+    const Pid tree = start_supervisor(dynamic_supervisor({}));
+    const ChildSpec once = child(
+        {}, [test = self()](std::unique_ptr<int> value) { send(test, *value); },
+        std::make_unique<int>(5));
+    EXPECT_TRUE(start_child(tree, once));
+    EXPECT_EQ(next<int>(), 5);
+    EXPECT_FALSE(start_child(tree, once)) << "they are gone: it is passed over";
+    shut_down(tree);
+  });
+}
+
 }  // namespace
 }  // namespace greenroom

@@ -4,6 +4,7 @@
 
 #include <ostream>
 #include <set>
+#include <stdexcept>
 
 #include "greenroom/tests/actors/probe.h"
 
@@ -259,6 +260,38 @@ TEST_P(Monitor, AThousandOfOneTargetAllFire) {
     while (!refs.empty()) ASSERT_EQ(refs.erase(next<Down>().ref), 1U);
     is_alive(other);
     EXPECT_TRUE(has_no_mail());
+  });
+}
+
+// However the body of an actor comes to its end, the exit that it has accepted is why: X1, X6.
+TEST_P(Monitor, TellsTheExitThatWasAcceptedAndNotHowTheBodyEnded) {
+  on_hubs(2, [] {
+    const auto reason_of_end = [](void (*at_the_exit)()) {
+      const Monitored actor =
+          spawn_monitor(SpawnOptions{.place = place()}, [test = self(), at_the_exit] {
+            try {
+              send(test, Ready{});
+              receive([](Go) {});
+            } catch (...) {
+              at_the_exit();
+            }
+          });
+      next<Ready>();
+      exit(actor.pid, ExitReason("boom"));
+      return end_of(actor).tag() == "boom";
+    };
+    EXPECT_TRUE(reason_of_end([] {}));
+    EXPECT_TRUE(reason_of_end([] { throw std::runtime_error("its own"); }));
+    EXPECT_TRUE(reason_of_end([] { stop(ExitReason("another")); }));
+    const Monitored busy = spawn_monitor(SpawnOptions{.place = place()}, [test = self()] {
+      const Uncancellable until_the_end;
+      send(test, Ready{});
+      receive([](Go) {});
+    });
+    next<Ready>();
+    exit(busy.pid, Reason::kill);
+    send(busy.pid, Go{});
+    EXPECT_EQ(end_of(busy), Reason::killed);
   });
 }
 

@@ -384,5 +384,21 @@ TEST(SupervisorAutoShutdown, IsNotTriggeredByARestartARequestOrOneThatIsNotSigni
   });
 }
 
+TEST(SupervisorAutoShutdown, RefusesAChildThatCannotBeSignificant) {  // U18
+  in_trapping_actor([] {
+    const Pid never = start_supervisor(supervisor({}));
+    EXPECT_EQ(reason_of<ChildError>([&] { start_child(never, significant("a")); }).tag(),
+              "bad_child");
+    const Pid any = start_supervisor(supervisor({.auto_shutdown = AutoShutdown::any_significant}));
+    EXPECT_EQ(reason_of<ChildError>([&] {
+                start_child(any, significant("a", Restart::permanent));
+              }).tag(),
+              "bad_child");
+    EXPECT_TRUE(which_children(any).empty());
+    shut_down(never);
+    shut_down(any);
+  });
+}
+
 }  // namespace
 }  // namespace greenroom

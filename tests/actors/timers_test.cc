@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include <chrono>
 #include <memory>
 #include <stdexcept>
 
@@ -134,6 +135,55 @@ TEST_P(IntervalToTheDead, EndsByItself) {  // T2
     send_interval(1ms, ticked.pid, std::move(owned));
     end_of(ticked);
     wait_until([&] { return seen.expired(); });
+  });
+}
+
+TEST(SendAfter, OfTheLongestTimeNeverComes) {
+  in_actor([] {
+    const TimerRef once = send_after(std::chrono::nanoseconds::max(), self(), 1);
+    const TimerRef again = send_interval(std::chrono::nanoseconds::max(), self(), 2);
+    sleep(1ms);
+    EXPECT_TRUE(has_no_mail());
+    EXPECT_TRUE(cancel_timer(once));
+    EXPECT_TRUE(cancel_timer(again));
+  });
+}
+
+// Cancels its timer when it is copied.
+struct Copied {
+  TimerRef* timer;
+  explicit Copied(TimerRef& its) : timer(&its) {}
+  Copied(const Copied& other) : timer(other.timer) { cancel_timer(*timer); }
+  Copied(Copied&&) = default;
+};
+
+TEST(SendInterval, MayBeCancelledByItsMessageAsThatIsMade) {
+  in_actor([] {
+    TimerRef timer;
+    timer = send_interval(1ms, self(), Copied(timer));
+    next<Copied>();
+    sleep(5ms);
+    EXPECT_TRUE(has_no_mail());
+    EXPECT_FALSE(cancel_timer(timer));
+  });
+}
+
+// Cancels its timer when it ends.
+struct Ended {
+  std::shared_ptr<TimerRef> timer;
+  explicit Ended(std::shared_ptr<TimerRef> its) : timer(std::move(its)) {}
+  Ended(Ended&&) = default;
+  ~Ended() {
+    if (timer) cancel_timer(*timer);
+  }
+};
+
+TEST(SendAfter, MayBeCancelledByTheEndOfItsMessage) {
+  in_actor([] {
+    const auto timer = std::make_shared<TimerRef>();
+    *timer = send_after(1h, self(), Ended(timer));
+    EXPECT_TRUE(cancel_timer(*timer));
+    EXPECT_EQ(timer.use_count(), 1);
   });
 }
 

@@ -153,5 +153,16 @@ TEST(OtherHubs, MayJoinAndKillWhileTheThreadEnds) {
   }
 }
 
+// Its greenlet's hub is alive: that is enough to wait for.
+TEST(OtherHubs, AThreadThatJoinsNeedsNoHold) {
+  const auto target = spawn([] {
+    sleep(5ms);
+    return 5;
+  });
+  std::thread thread([&] { EXPECT_EQ(target.get(), 5); });
+  EXPECT_EQ(target.get(), 5);
+  thread.join();
+}
+
 }  // namespace
 }  // namespace greenroom

@@ -1,0 +1,135 @@
+// What a handle() may look like, and what it can ask of its request.
+#include <gtest/gtest.h>
+
+#include <stdexcept>
+#include <string>
+
+#include "greenroom/tests/actors/probe.h"
+
+namespace greenroom {
+namespace {
+
+using namespace probe;
+
+struct Get {};
+struct Later {};
+struct End {};
+
+struct ConstDown {
+  int* downs;
+  void handle(const Down&) const { ++*downs; }
+};
+struct TalkingDown {
+  int* downs;
+  int handle(const Down&) { return ++*downs; }
+};
+struct StaticDown {
+  static inline int downs = 0;
+  static void handle(const Down&) { ++downs; }
+};
+struct ConstAny {
+  int* messages;
+  void handle(Message&) const { ++*messages; }
+};
+
+template <class S>
+void send_down_to(const ServerRef<S>& server) {
+  send(server.pid(), Down{MonitorRef(), self(), Reason::normal});
+  yield();
+}
+
+TEST(Handlers, OfMailMayBeConstOrStaticOrReturnSomething) {
+  in_actor([] {
+    int downs = 0;
+    send_down_to(start<ConstDown>(&downs));
+    EXPECT_EQ(downs, 1);
+    send_down_to(start<TalkingDown>(&downs));
+    EXPECT_EQ(downs, 2);
+    send_down_to(start<StaticDown>());
+    EXPECT_EQ(StaticDown::downs, 1);
+    send_down_to(start<ConstAny>(&downs));
+    EXPECT_EQ(downs, 3);
+  });
+}
+
+struct Named {
+  std::string name = "name";
+  const std::string& handle(const Get&) const { return name; }
+};
+
+TEST(Handlers, MayReturnAReferenceOfWhichTheCallerGetsACopy) {
+  in_actor([] { EXPECT_EQ(call(start<Named>(), Get{}), "name"); });
+}
+
+struct DefersConst {
+  void handle(const Later&, ReplyTo<int> reply) const { reply.reply(1); }
+};
+struct DefersByReference {
+  void handle(Later, ReplyTo<int>&& reply) { reply.reply(2); }
+};
+struct Inherits : DefersConst {};
+
+TEST(Handlers, ThatReplyLaterMayBeConstOrInherited) {
+  in_actor([] {
+    EXPECT_EQ(call(start<DefersConst>(), Later{}), 1);
+    EXPECT_EQ(call(start<DefersByReference>(), Later{}), 2);
+    EXPECT_EQ(call(start<Inherits>(), Later{}), 1);
+  });
+}
+
+struct Asks {
+  Pid told;
+  void handle(const Later&, ReplyTo<bool> reply) {
+    const bool before = request_cancelled();
+    receive([](End) {});
+    send(told, request_cancelled());
+    reply.reply(before);
+  }
+  void handle(const Get&) { send(told, request_cancelled()); }
+};
+
+TEST(Handlers, ThatReplyLaterMayAskWhetherSomebodyStillWaits) {
+  in_actor([] {
+    const auto server = start<Asks>(self());
+    const Monitored caller = spawn_monitor([server] { call(server, Later{}); });
+    yield();
+    exit(caller.pid, Reason::kill);
+    EXPECT_EQ(end_of(caller), Reason::killed);
+    send(server.pid(), End{});
+    EXPECT_TRUE(next<bool>()) << "the caller is gone";
+    cast(server, Later{});
+    yield();
+    send(server.pid(), End{});
+    EXPECT_FALSE(next<bool>()) << "nobody ever waited";
+    cast(server, Get{});
+    EXPECT_FALSE(next<bool>());
+  });
+}
+
+struct Job {
+  ReplyTo<int> reply;
+};
+struct HandsOn {
+  Pid worker;
+  void handle(const Get&, ReplyTo<int> reply) { send(worker, Job{std::move(reply)}); }
+};
+
+TEST(Handlers, AReplyThatIsDroppedByACaughtExceptionFailsItsCaller) {
+  in_actor([] {
+    const Pid worker = spawn([] {
+      for (;;) {
+        try {
+          receive([](const Job&) { throw std::runtime_error("job"); });
+        } catch (const std::exception&) {  // and goes on
+        }
+      }
+    });
+    const auto server = start<HandsOn>(worker);
+    EXPECT_EQ(try_call(server, Get{}, Wait::forever()).reason().tag(), "no_reply");
+    EXPECT_TRUE(is_alive(worker));
+    exit(worker, Reason::kill);
+  });
+}
+
+}  // namespace
+}  // namespace greenroom

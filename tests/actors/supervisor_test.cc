@@ -1,6 +1,6 @@
-// Supervisors: starting, what becomes of a child that ends, requests, auto shutdown. Rules U1-U20,
-// with supervisor_restart_test and supervisor_tree_test; pure functions are in restart_plan_test,
-// dynamic supervisors in dynamic_supervisor_test.
+// Supervisors: starting, what becomes of a child that ends, requests. Rules U1-U20, with
+// supervisor_restart_test, supervisor_tree_test and supervisor_auto_shutdown_test; pure functions
+// are in restart_plan_test, dynamic supervisors in dynamic_supervisor_test.
 
 #include <gtest/gtest.h>
 
@@ -328,75 +328,6 @@ TEST(SupervisorRequests, OfAChildInItsConstructorAreADeadlockThatIsTold) {  // U
       start_supervisor(supervisor({.id = "tree", .children = {child<Curious>({.id = "curious"})}}));
     });
     EXPECT_NE(reason.to_string().find("deadlock"), std::string::npos) << reason;
-  });
-}
-
-// ---- auto shutdown ----
-
-ChildSpec significant(const std::string& id, Restart restart = Restart::temporary) {
-  return child<Worker>({.id = id, .restart = restart, .significant = true}, id, self());
-}
-
-TEST(SupervisorAutoShutdown, AnySignificantEndsItWithTheFirst) {  // U18
-  in_trapping_actor([] {
-    const Pid tree = start_supervisor(
-        supervisor({.auto_shutdown = AutoShutdown::any_significant,
-                    .children = {significant("a"), worker("b"), significant("c")}}));
-    events(3);
-    crash("c", Reason::normal);
-    const Exit told = next<Exit>();
-    EXPECT_EQ(told.from, tree);
-    EXPECT_EQ(told.reason, Reason::shutdown);
-    EXPECT_EQ(events(3), "c-b-a-");
-  });
-}
-
-TEST(SupervisorAutoShutdown, AllSignificantEndsItWithTheLast) {  // U18
-  in_trapping_actor([] {
-    const Pid tree = start_supervisor(supervisor(
-        {.auto_shutdown = AutoShutdown::all_significant,
-         .children = {significant("a"), worker("b"), significant("c", Restart::transient)}}));
-    events(3);
-    crash("c", Reason::normal);
-    events(1);
-    EXPECT_EQ(count_children(tree).active, 2U);
-    crash("a");
-    EXPECT_EQ(next<Exit>().from, tree);
-    EXPECT_EQ(events(2), "a-b-");
-  });
-}
-
-TEST(SupervisorAutoShutdown, IsNotTriggeredByARestartARequestOrOneThatIsNotSignificant) {  // U18
-  in_trapping_actor([] {
-    const Pid tree = start_supervisor(
-        supervisor({.auto_shutdown = AutoShutdown::any_significant,
-                    .children = {significant("a", Restart::transient), significant("b"),
-                                 worker("c", Restart::temporary)}}));
-    events(3);
-    crash("a");  // abnormal: it is restarted
-    EXPECT_EQ(events(2), "a-a+");
-    terminate_child(tree, "b");
-    crash("c");
-    EXPECT_EQ(events(2), "b-c-");
-    EXPECT_EQ(count_children(tree).active, 1U);
-    EXPECT_TRUE(is_alive(tree));
-    shut_down(tree);
-  });
-}
-
-TEST(SupervisorAutoShutdown, RefusesAChildThatCannotBeSignificant) {  // U18
-  in_trapping_actor([] {
-    const Pid never = start_supervisor(supervisor({}));
-    EXPECT_EQ(reason_of<ChildError>([&] { start_child(never, significant("a")); }).tag(),
-              "bad_child");
-    const Pid any = start_supervisor(supervisor({.auto_shutdown = AutoShutdown::any_significant}));
-    EXPECT_EQ(reason_of<ChildError>([&] {
-                start_child(any, significant("a", Restart::permanent));
-              }).tag(),
-              "bad_child");
-    EXPECT_TRUE(which_children(any).empty());
-    shut_down(never);
-    shut_down(any);
   });
 }
 

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "greenroom/scheduler/green.h"
+#include "greenroom/testkit/testkit.h"
 
 namespace greenroom {
 namespace {
@@ -70,6 +71,15 @@ TEST(Offload, MoreCallsThanThreadsAllComeToTheirEnd) {
     calls.push_back(green::spawn([i] { return offload([i] { return i * i; }); }));
   }
   for (int i = 0; i < 100; ++i) EXPECT_EQ(calls[static_cast<std::size_t>(i)].get(), i * i);
+}
+
+TEST(Offload, InASimulationRunsOnItsThread) {
+  for (std::uint64_t seed = 0; seed < 5; ++seed) {
+    testkit::simulate({.seed = seed}, [] {
+      EXPECT_EQ(offload([] { return 5; }), 5);
+      EXPECT_THROW(offload([]() -> int { throw std::out_of_range("x"); }), std::out_of_range);
+    });
+  }
 }
 
 }  // namespace

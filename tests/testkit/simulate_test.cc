@@ -16,7 +16,6 @@
 
 #include "greenroom/actors/actors.h"
 #include "greenroom/scheduler/green.h"
-#include "greenroom/scheduler/offload.h"
 #include "greenroom/testkit/testkit.h"
 
 namespace greenroom {
@@ -387,15 +386,6 @@ TEST(Simulation, RunsBesideAHubOfTheThread) {
   EXPECT_LT(clock::now() - real, 1h);
   auto greenlet = green::spawn([] { return 3; });
   EXPECT_EQ(greenlet.get(), 3);
-}
-
-TEST(Simulation, RunsOffloadedWorkItself) {
-  for (std::uint64_t seed = 0; seed < 5; ++seed) {
-    simulate({.seed = seed}, [] {
-      EXPECT_EQ(offload([] { return 5; }), 5);
-      EXPECT_THROW(offload([]() -> int { throw std::out_of_range("x"); }), std::out_of_range);
-    });
-  }
 }
 
 }  // namespace

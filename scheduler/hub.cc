@@ -38,7 +38,7 @@ constexpr std::int64_t housekeeping_period =
     100'000;  // while busy: inbox, timers and descriptors wait no longer
 constexpr std::int64_t spin_time = 20'000;
 constexpr std::int64_t spin_after_mail = 50'000;
-constexpr std::int64_t trim_period = 1'000'000'000;
+constexpr std::int64_t stocktaking_period = 1'000'000'000;
 constexpr int idle_runner_limit = 2048;
 
 int usable_processors() noexcept {
@@ -415,7 +415,18 @@ void Hub::housekeeping() {
   }
   new_deadlines_.arm_all(timers_);
   timers_.fire_due(now);
-  if (ready_.empty() && port_.is_empty()) idle();
+  if (ready_.empty() && port_.is_empty()) {
+    idle();
+  } else if (stacks_.has_surplus()) [[unlikely]] {
+    take_stock();
+    stacks_.give_back(detail::StackPool::HubState::busy);
+  }
+}
+
+void Hub::take_stock() noexcept {
+  if (housekept_at_ - stock_taken_at_ <= stocktaking_period) return;
+  stock_taken_at_ = housekept_at_;
+  stacks_.take_stock();
 }
 
 void Hub::drain_inbox() {
@@ -442,6 +453,9 @@ bool Hub::spin() noexcept {
 }
 
 void Hub::idle() {
+  take_stock();
+  if (stacks_.has_surplus() && stacks_.give_back(detail::StackPool::HubState::about_to_sleep))
+    return;  // first what has become ready meanwhile
   if (spin()) return;
   const std::int64_t deadline = timers_.next_deadline();
   const bool is_quiet = deadline == detail::no_deadline && !may_wait_for_ever();
@@ -450,10 +464,6 @@ void Hub::idle() {
   if (!port_.is_empty()) return port_.awake();
   awake_hubs.fetch_sub(1);
   ++statistics_.sleeps;
-  if (housekept_at_ - trimmed_at_ > trim_period) {
-    trimmed_at_ = housekept_at_;
-    stacks_.trim_unused();
-  }
   if (is_quiet) group_->went_quiet(*this);
   std::int64_t wait = detail::no_deadline;
   if (deadline != detail::no_deadline)

@@ -278,6 +278,7 @@ class Hub {
   void drain_inbox();
   void deliver_all(detail::PostNode* node);
   void idle();
+  void take_stock() noexcept;
   bool spin() noexcept;
   bool may_wait_for_ever() const;
   void bind() noexcept;
@@ -303,7 +304,7 @@ class Hub {
   std::int64_t housekept_at_ = 0;
   std::int64_t polled_at_ = 0;
   std::int64_t mail_from_outside_at_ = 0;
-  std::int64_t trimmed_at_ = 0;
+  std::int64_t stock_taken_at_ = 0;
   int simulated_slices_ = 0;                 // how many the driver wants run
   detail::PostNode* undelivered_ = nullptr;  // taken from the inbox, held back by a simulation
   detail::TimerWheel timers_;

@@ -31,6 +31,7 @@ bool Hub::run_slice() {
   Hub* const outer = bound_hub;
   bind();
   destroy_retired();
+  if (stacks_.has_surplus()) stacks_.give_back(detail::StackPool::HubState::about_to_sleep);
   housekept_at_ = environment_->now();
   load_.store(task_count_, std::memory_order_relaxed);
   // What was held back before comes first: per sender nothing overtakes.

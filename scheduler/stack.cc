@@ -26,10 +26,14 @@ namespace {
 
 constexpr std::size_t page = 4096;
 constexpr std::size_t kept_pages = 2;  // of a stack whose deep pages are discarded
-constexpr std::size_t cleaned_per_trim = 16;
+constexpr std::size_t cleaned_per_stocktaking = 16;
+// Stacks made cold in a step, 0.4 us each.
+constexpr std::size_t step_of_busy_hub = 16;
+constexpr std::size_t step_before_sleep = 128;
 constexpr std::size_t smallest_slab = std::size_t{4} << 20;
 constexpr std::size_t largest_slab = std::size_t{256} << 20;
 
+// What a hub that sleeps keeps warm at most.
 constexpr std::size_t most_warm(std::size_t size) {
   return std::clamp<std::size_t>(largest_slab / size, 1, 4096);
 }
@@ -38,7 +42,7 @@ constexpr std::size_t most_cold(std::size_t size) {
   return std::clamp<std::size_t>((std::size_t{64} << 30) / size, 1, 65536);
 }
 
-// What trim_unused leaves warm in any case.
+// What stays warm even if nobody needs it.
 constexpr std::size_t least_warm(std::size_t size) {
   return std::max<std::size_t>(smallest_slab / size, 1);
 }
@@ -106,10 +110,10 @@ Stack StackPool::acquire(std::size_t size) {
   size = std::bit_ceil(std::max(size, min_size));
   SizeClass& sizes = classes_[static_cast<std::size_t>(std::countr_zero(size / min_size))];
   std::byte* slot = nullptr;
-  if (!sizes.warm.empty()) {
+  if (sizes.warm_count() > 0) {
     slot = sizes.warm.back();
     sizes.warm.pop_back();
-    sizes.fewest_warm = std::min(sizes.fewest_warm, sizes.warm.size());
+    sizes.fewest_warm = std::min(sizes.fewest_warm, sizes.warm_count());
   } else {
     slot = acquire_cold(sizes);
     sizes.fewest_warm = 0;
@@ -126,23 +130,46 @@ void StackPool::release(Stack stack) noexcept {
   std::byte* slot = stack.base - guard_size(size);
   assert(sizes.live > 0 && to_stack(slot, size).size == stack.size);
   --sizes.live;
+  if (sizes.warm.size() == sizes.warm.capacity()) forget_oldest(sizes);
   sizes.warm.push_back(slot);  // within what acquire_cold reserved
-  if (sizes.warm.size() > most_warm(size)) make_cold(sizes, (sizes.warm.size() + 1) / 2);
+  if (sizes.warm_count() > most_warm(size)) has_surplus_ = true;
 }
 
-void StackPool::trim_unused() noexcept {
+void StackPool::take_stock() noexcept {
   for (SizeClass& sizes : classes_) {
-    if (sizes.warm.empty()) continue;
-    const std::size_t surplus =
-        sizes.warm.size() - std::min(sizes.warm.size(), least_warm(sizes.size));
-    make_cold(sizes, std::min(surplus, sizes.fewest_warm));
-    const std::size_t cleaned = std::min(sizes.warm.size(), cleaned_per_trim);
+    const std::size_t warm = sizes.warm_count();
+    if (warm == 0) continue;
+    const std::size_t dispensable = warm - std::min(warm, least_warm(sizes.size));
+    sizes.surplus = std::min(dispensable, sizes.fewest_warm);
+    if (sizes.surplus > 0) has_surplus_ = true;
+    sizes.fewest_warm = warm;
+    const std::size_t cleaned = std::min(warm, cleaned_per_stocktaking);
     for (std::size_t i = 0; i < cleaned; ++i) {
-      std::byte* slot = sizes.warm[sizes.next_to_clean++ % sizes.warm.size()];
+      std::byte* slot = sizes.warm[sizes.oldest_warm + sizes.next_to_clean++ % warm];
       discard(slot + guard_size(sizes.size), slot + sizes.size - kept_pages * page);
     }
-    sizes.fewest_warm = sizes.warm.size();
   }
+}
+
+bool StackPool::give_back(HubState hub) noexcept {
+  const bool is_busy = hub == HubState::busy;
+  has_surplus_ = false;
+  bool is_more = false;
+  for (SizeClass& sizes : classes_) {
+    const std::size_t warm = sizes.warm_count();
+    const std::size_t limit = most_warm(sizes.size);
+    // Of what take_stock found, some may have been needed since.
+    sizes.surplus = std::min(sizes.surplus, sizes.fewest_warm);
+    std::size_t surplus = sizes.surplus;
+    if (!is_busy && warm > limit) surplus = std::max(surplus, warm - limit);
+    const std::size_t step = std::min(surplus, is_busy ? step_of_busy_hub : step_before_sleep);
+    make_cold(sizes, step);
+    sizes.surplus -= std::min(sizes.surplus, step);
+    sizes.fewest_warm = std::min(sizes.fewest_warm, warm - step);
+    is_more = is_more || surplus > step;
+    if (surplus > step || warm - step > limit) has_surplus_ = true;
+  }
+  return is_more;
 }
 
 StackPool::Statistics StackPool::statistics() const {
@@ -151,7 +178,7 @@ StackPool::Statistics StackPool::statistics() const {
   for (const SizeClass& sizes : classes_) {
     all.slabs += sizes.slabs.size();
     all.live += sizes.live;
-    all.warm += sizes.warm.size();
+    all.warm += sizes.warm_count();
     all.cold += sizes.cold;
     for (const auto& slab : sizes.slabs) {
       all.mapped_bytes += slab->count * slab->size;
@@ -167,6 +194,9 @@ StackPool::Statistics StackPool::statistics() const {
 
 // Cold before never used: those have their guard and their page table.
 std::byte* StackPool::acquire_cold(SizeClass& sizes) {
+  forget_oldest(sizes);  // all of them: none is warm
+  if (sizes.warm.capacity() <= sizes.live)
+    sizes.warm.reserve(std::max<std::size_t>(2 * sizes.live, least_warm(sizes.size)));
   if (sizes.cold > 0) {
     while (sizes.slabs[sizes.first_cold]->cold.empty()) ++sizes.first_cold;
     auto& cold = sizes.slabs[sizes.first_cold]->cold;
@@ -202,7 +232,6 @@ StackPool::Slab& StackPool::map_slab(SizeClass& sizes) {
   bytes = std::bit_ceil(std::clamp(bytes, std::max(smallest_slab, sizes.size), largest_slab));
   auto slab = std::make_unique<Slab>(first_choice_);
   slab->cold.reserve(bytes / sizes.size);
-  sizes.warm.reserve(most_warm(sizes.size) + 1);
   sizes.slabs.reserve(sizes.slabs.size() + 1);
   void* begin = MAP_FAILED;
   for (;; bytes /= 2) {
@@ -228,7 +257,7 @@ StackPool::Slab& StackPool::map_slab(SizeClass& sizes) {
 // it, are discarded together.
 void StackPool::make_cold(SizeClass& sizes, std::size_t count) noexcept {
   if (count == 0) return;
-  const auto first = sizes.warm.begin();
+  const auto first = sizes.warm.begin() + static_cast<std::ptrdiff_t>(sizes.oldest_warm);
   const auto last = first + static_cast<std::ptrdiff_t>(count);
   std::sort(first, last);
   auto slab = sizes.slabs.begin();
@@ -244,10 +273,17 @@ void StackPool::make_cold(SizeClass& sizes, std::size_t count) noexcept {
     (*slab)->cold.push_back(*slot);
   }
   discard(run_begin, run_end);
-  sizes.warm.erase(first, last);
+  sizes.oldest_warm += count;
+  if (sizes.oldest_warm > sizes.warm.size() / 2) forget_oldest(sizes);
   sizes.cold += count;
   sizes.first_cold = 0;
   if (sizes.cold > most_cold(sizes.size)) unmap_idle_slabs(sizes);
+}
+
+void StackPool::forget_oldest(SizeClass& sizes) noexcept {
+  const auto first = sizes.warm.begin();
+  sizes.warm.erase(first, first + static_cast<std::ptrdiff_t>(sizes.oldest_warm));
+  sizes.oldest_warm = 0;
 }
 
 void StackPool::unmap_idle_slabs(SizeClass& sizes) noexcept {

@@ -9,21 +9,24 @@
 //
 // A free stack is *warm*, on a last-in-first-out list with its pages as they are, or *cold*, in
 // its slab and without pages. acquire and release of warm stacks make no system call: how deep a
-// stack went is not looked at, it is bounded instead.
-// - Over 4096 warm stacks (or 256 MiB of their address space) release makes the least recently
-//   used half of them cold, a system call for each run of neighbours.
-// - trim_unused, for a hub about to sleep, makes those cold that nobody needed since the last call,
-//   and takes the deep pages, below the top two, from 16 others in rotation.
-// Slabs that are wholly cold are unmapped while there are more than 65 536 cold stacks (or 64 GiB).
+// stack went is not looked at. What is warm is given back by the hub's housekeeping, in short steps
+// from the least recently used on:
+// - a hub about to sleep keeps 4096 (or 256 MiB of address space) warm;
+// - a busy one that has more gives those back that nobody needed for a second, and so does an idle
+//   one with fewer, down to 4 MiB of address space.
+// take_stock, which counts these, also takes the deep pages, below the top two, from 16 warm stacks
+// in rotation. Slabs that are wholly cold are unmapped while there are more than 65 536 cold stacks
+// (or 64 GiB).
 //
 // Stacks never used yet get their guards (stack_guard.h) and their first pages ahead, as many as
 // the slab has given out, but at most 32: while a pool grows, a new stack costs half of what it
 // would cost alone.
 //
-// Rejected: MADV_DONTNEED at release, 1.4 us and a page fault for the next user; mincore, a system
-//   call as well; a canary below the second page: writing it costs each stack a page of memory,
-//   and frames step over words without writing them; stack depth as the switch saw it: blind to
-//   what was called between two switches.
+// Rejected: MADV_DONTNEED at release, 1.4 us and a page fault for the next user; a limit of warm
+//   stacks in release: 0.4 us for each of a million that end together, and 2 us when the next
+//   million comes; mincore, a system call as well; a canary below the second page: writing it costs
+//   each stack a page of memory, and frames step over words without writing them; stack depth as
+//   the switch saw it: blind to what was called between two switches.
 
 #include <array>
 #include <cstddef>
@@ -67,9 +70,18 @@ class StackPool {
   /// stacks.
   void keep_for_ever() noexcept { is_kept_ = true; }
 
-  /// Gives memory back. Makes system calls: meant for a hub about to sleep, not more often than
-  /// about once a second, and no reason to wake up.
-  void trim_unused() noexcept;
+  /// Something may be there for give_back().
+  bool has_surplus() const { return has_surplus_; }
+
+  /// Counts what nobody needed since the last call as surplus. Makes up to 16 system calls: not
+  /// more often than about once a second, and no reason to wake up.
+  void take_stock() noexcept;
+
+  enum class HubState : bool { busy, about_to_sleep };
+  /// A step: makes surplus stacks of each size cold, 16 of those that take_stock() counted, or, for
+  /// a hub about to sleep, 128 of those and of what is over its limit. True if there are more.
+  /// Makes a system call for each run of neighbours.
+  bool give_back(HubState hub) noexcept;
 
   struct Statistics {
     std::size_t mapped_bytes = 0;
@@ -92,17 +104,22 @@ class StackPool {
     std::size_t live = 0;
     std::size_t cold = 0;
     std::vector<std::byte*> warm;              // slots; the back is the last released
-    std::size_t fewest_warm = 0;               // since the last trim_unused
-    std::size_t next_to_clean = 0;             // in `warm`, by trim_unused
+    std::size_t oldest_warm = 0;               // in `warm`; those before it are cold
+    std::size_t fewest_warm = 0;               // since the last take_stock
+    std::size_t surplus = 0;                   // that take_stock found
+    std::size_t next_to_clean = 0;             // in `warm`, by take_stock
     std::vector<std::unique_ptr<Slab>> slabs;  // by address
     std::size_t first_cold = 0;                // no slab before this one has cold slots
     Slab* newest = nullptr;                    // the only one that may have slots never used
+
+    std::size_t warm_count() const { return warm.size() - oldest_warm; }
   };
 
   std::byte* acquire_cold(SizeClass& sizes);
   Slab& map_slab(SizeClass& sizes);
   void prepare(Slab& slab, std::size_t used) noexcept;
   void make_cold(SizeClass& sizes, std::size_t count) noexcept;
+  void forget_oldest(SizeClass& sizes) noexcept;
   void unmap_idle_slabs(SizeClass& sizes) noexcept;
   void unmap(Slab& slab) noexcept;
   void discard(std::byte* begin, std::byte* end) noexcept;
@@ -111,6 +128,7 @@ class StackPool {
   std::array<SizeClass, class_count> classes_;
   GuardKind first_choice_;
   std::size_t system_calls_ = 0;
+  bool has_surplus_ = false;
   bool is_kept_ = false;
 };
 

@@ -14,6 +14,7 @@
 
 #include "greenroom/scheduler/green.h"
 #include "greenroom/scheduler/hub_group.h"
+#include "greenroom/tests/scheduler/stack_testing.h"
 
 namespace greenroom {
 namespace {
@@ -68,6 +69,37 @@ TEST(Hub, AStackIsUsedAgainByTheNextThatParks) {
   on_fresh_hub([] {
     for (int i = 0; i < 100; ++i) spawn([] { yield(); }).join();
     EXPECT_LE(green::get_hub().statistics().runners, 3u);
+  });
+}
+
+// So many that more stacks than a hub keeps become free at once.
+void park_many() {
+  Event event;
+  std::vector<green::Greenlet<>> many;
+  for (int i = 0; i < 7000; ++i) many.push_back(spawn([&] { event.wait(); }));
+  yield();
+  event.set();
+  joinall(many);
+}
+
+TEST(Hub, AboutToSleepGivesStacksBack) {
+  if (detail::is_sanitized) GTEST_SKIP() << "too many fibers";
+  on_fresh_hub([] {
+    park_many();
+    EXPECT_GT(green::get_hub().stacks().statistics().warm, 4500U);
+    const std::uint64_t sleeps = green::get_hub().statistics().sleeps;
+    while (green::get_hub().statistics().sleeps == sleeps) sleep(1ms);
+    EXPECT_LE(green::get_hub().stacks().statistics().warm, 4096U);
+  });
+}
+
+TEST(Hub, ThatIsBusyGivesStacksBackInTheEnd) {
+  if (detail::is_sanitized) GTEST_SKIP() << "too many fibers";
+  on_fresh_hub([] {
+    park_many();
+    const std::uint64_t sleeps = green::get_hub().statistics().sleeps;
+    while (green::get_hub().stacks().statistics().warm > 1000) yield();
+    EXPECT_EQ(green::get_hub().statistics().sleeps, sleeps);
   });
 }
 

@@ -86,6 +86,7 @@ TEST_P(StackGuard, WritingBelowTheBaseDies) {
 TEST_P(StackGuard, SurvivesTheDiscardingOfPages) {
   PoolWithGuard pool(GetParam());
   release(*pool.pool, acquire(*pool.pool, 5000));
+  give_back_all(*pool.pool, StackPool::HubState::about_to_sleep);
   EXPECT_GT(pool->statistics().cold, 0U);
   for (Stack stack : acquire(*pool.pool, 5000)) {
     touch(stack);

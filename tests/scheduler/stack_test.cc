@@ -51,6 +51,11 @@ void touch_deep(Stack stack) {
   for (std::byte* p = stack.base; p < stack.top(); p += page) *p = std::byte{1};
 }
 
+void trim(StackPool& pool) {
+  pool.take_stock();
+  give_back_all(pool, StackPool::HubState::about_to_sleep);
+}
+
 TEST(Stack, IsFalseUntilAcquired) {
   EXPECT_FALSE(Stack());
   StackPool pool;
@@ -125,13 +130,15 @@ TEST(StackPool, GivesOutNoStackTwice) {
     bases.clear();
     for (Stack stack : stacks) EXPECT_TRUE(bases.insert(stack.base).second);
     release(pool, stacks);
+    for (int i = 0; i < 20; ++i) pool.give_back(StackPool::HubState::about_to_sleep);
     EXPECT_EQ(pool.statistics().live, 0U);
-    EXPECT_EQ(pool.statistics().warm + pool.statistics().cold, 20'000U);
+    EXPECT_EQ(pool.statistics().warm, 20'000U - 20 * 128);
+    EXPECT_EQ(pool.statistics().cold, 20U * 128);
     stacks = acquire(pool, 20'000);
   }
 }
 
-TEST(StackPool, MemoryOfAHundredThousandStacksIsGivenBackWhenTheyAreReleased) {
+TEST(StackPool, MemoryOfAHundredThousandStacksIsGivenBackBeforeTheHubSleeps) {
   const std::size_t count = is_sanitized ? 10'000 : 100'000;
   StackPool pool;
   const std::size_t before = resident_bytes();
@@ -142,11 +149,15 @@ TEST(StackPool, MemoryOfAHundredThousandStacksIsGivenBackWhenTheyAreReleased) {
     EXPECT_LE(resident_bytes(), before + count * page + 16 * mib);
   }
   release(pool, stacks);
-  EXPECT_LE(pool.statistics().warm, 4096U);
+  EXPECT_EQ(pool.statistics().warm, count);
+  EXPECT_TRUE(pool.has_surplus());
+  give_back_all(pool, StackPool::HubState::about_to_sleep);
+  EXPECT_EQ(pool.statistics().warm, 4096U);
+  EXPECT_FALSE(pool.has_surplus());
   if (is_sanitized) return;
   EXPECT_LE(resident_bytes(), before + 20 * mib);
-  pool.trim_unused();  // used since the last time
-  pool.trim_unused();
+  trim(pool);  // used since the last time
+  trim(pool);
   EXPECT_LE(pool.statistics().warm, 64U);
   EXPECT_LE(resident_bytes(), before + 4 * mib);
 }
@@ -156,7 +167,10 @@ TEST(StackPool, AColdStackHoldsNoMemory) {
   std::vector<Stack> stacks = acquire(pool, 5000);
   for (Stack stack : stacks) touch_deep(stack);
   release(pool, stacks);
-  EXPECT_EQ(pool.statistics().cold, 2049U);
+  EXPECT_TRUE(pool.give_back(StackPool::HubState::about_to_sleep));
+  EXPECT_EQ(pool.statistics().cold, 128U);
+  give_back_all(pool, StackPool::HubState::about_to_sleep);
+  EXPECT_EQ(pool.statistics().cold, 5000U - 4096U);
   EXPECT_EQ(resident_pages(stacks.front()), 0U);
   EXPECT_GT(resident_pages(stacks.back()), 1U);
 }
@@ -164,16 +178,42 @@ TEST(StackPool, AColdStackHoldsNoMemory) {
 TEST(StackPool, TrimmingTakesOnlyWhatWasNotNeededSinceTheLastTime) {
   StackPool pool;
   release(pool, acquire(pool, 1000));
-  pool.trim_unused();
+  trim(pool);
   EXPECT_EQ(pool.statistics().warm, 1000U);
   release(pool, acquire(pool, 300));
-  pool.trim_unused();
+  trim(pool);
   EXPECT_EQ(pool.statistics().warm, 300U);
-  pool.trim_unused();
+  trim(pool);
   EXPECT_EQ(pool.statistics().warm, 64U);
   const std::size_t calls = pool.statistics().system_calls;
-  pool.trim_unused();
+  trim(pool);
   EXPECT_LE(pool.statistics().system_calls, calls + 16);
+}
+
+TEST(StackPool, ABusyHubGivesBackOnlyWhatStockTakingFound) {
+  StackPool pool;
+  release(pool, acquire(pool, 6000));
+  EXPECT_FALSE(pool.give_back(StackPool::HubState::busy));
+  pool.take_stock();
+  release(pool, acquire(pool, 1000));
+  EXPECT_FALSE(pool.give_back(StackPool::HubState::busy));
+  EXPECT_EQ(pool.statistics().warm, 6000U);
+  pool.take_stock();
+  EXPECT_TRUE(pool.give_back(StackPool::HubState::busy));
+  EXPECT_EQ(pool.statistics().warm, 6000U - 16U);
+  give_back_all(pool, StackPool::HubState::busy);
+  EXPECT_EQ(pool.statistics().warm, 1000U);
+  EXPECT_FALSE(pool.has_surplus());
+}
+
+TEST(StackPool, WhatIsNeededBeforeItIsGivenBackStays) {
+  StackPool pool;
+  release(pool, acquire(pool, 5000));
+  pool.take_stock();
+  pool.take_stock();
+  release(pool, acquire(pool, 4500));
+  give_back_all(pool, StackPool::HubState::busy);
+  EXPECT_EQ(pool.statistics().warm, 4500U);
 }
 
 TEST(StackPool, TrimmingTakesTheDeepPagesOfWarmStacks) {
@@ -181,7 +221,7 @@ TEST(StackPool, TrimmingTakesTheDeepPagesOfWarmStacks) {
   std::vector<Stack> stacks = acquire(pool, 40);
   for (Stack stack : stacks) touch_deep(stack);
   release(pool, stacks);
-  for (int i = 0; i < 3; ++i) pool.trim_unused();
+  for (int i = 0; i < 3; ++i) trim(pool);
   EXPECT_EQ(pool.statistics().warm, 40U);
   for (Stack stack : stacks) {
     EXPECT_LE(resident_pages(stack), 2U);
@@ -196,6 +236,7 @@ TEST(StackPool, SlabsFarOverTheCapAreUnmapped) {
   const std::vector<Stack> stacks = acquire(*pool.pool, 200'000);
   const std::size_t mapped = pool->statistics().mapped_bytes;
   release(*pool.pool, stacks);
+  give_back_all(*pool.pool, StackPool::HubState::about_to_sleep);
   EXPECT_LE(pool->statistics().mapped_bytes, mapped / 2);
   EXPECT_LE(pool->statistics().cold, 65'536U);
   touch(kept.front());
@@ -216,7 +257,7 @@ TEST(StackPool, UnmapsEverythingWhenItDies) {
 TEST(StackPool, ASteadyWorkloadMakesNoSystemCalls) {
   if (is_sanitized) GTEST_SKIP() << "sanitizers make their own";
   StackPool pool;
-  std::vector<Stack> stacks = acquire(pool, 3000);
+  std::vector<Stack> stacks = acquire(pool, 10'000);
   for (Stack stack : stacks) touch(stack);
   release(pool, stacks);
   const auto body = [&] {

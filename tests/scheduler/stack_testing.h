@@ -59,4 +59,9 @@ inline void release(StackPool& pool, const std::vector<Stack>& stacks) {
   for (Stack stack : stacks) pool.release(stack);
 }
 
+inline void give_back_all(StackPool& pool, StackPool::HubState hub) {
+  while (pool.give_back(hub)) {
+  }
+}
+
 }  // namespace greenroom::detail

@@ -346,6 +346,14 @@ auto call(const To& to, M message, Wait wait = std::chrono::seconds(5))
   if constexpr (!std::is_void_v<R>) return std::move(*cell.value);
 }
 
+// A pid does not say which server it is: call(ServerRef<S>(pid), ...).
+template <class M>
+void try_call(Pid, M, Wait = std::chrono::seconds(5)) = delete;
+template <class M>
+void call(Pid, M, Wait = std::chrono::seconds(5)) = delete;
+template <class M>
+void cast(Pid, M) = delete;
+
 // A request without a reply. Never fails, never parks; to nobody it is dropped. Any thread. As
 // gen_server:cast.
 template <class To, class M>

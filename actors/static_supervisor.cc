@@ -34,6 +34,7 @@ class StaticSupervisor final : public SupervisorCore {
   using Children = std::vector<std::unique_ptr<ChildState>>;
 
   ChildState& add(ChildSpec spec);
+  std::string make_up_id();
   void erase(std::size_t position);
   ChildState* find(std::string_view id);
   Outcome<Pid> launch(ChildState& child);
@@ -51,11 +52,22 @@ class StaticSupervisor final : public SupervisorCore {
 
 ChildState& StaticSupervisor::add(ChildSpec spec) {
   auto child = std::make_unique<ChildState>();
-  child->id = spec.options.id.empty() ? "child_" + std::to_string(++made_up_ids_) : spec.options.id;
+  child->id = spec.options.id.empty() ? make_up_id() : spec.options.id;
   child->spec = std::move(spec);
   child->position = children_.size();
   children_.push_back(std::move(child));
   return *children_.back();
+}
+
+// None that a child has, or that one yet to be added asks for.
+std::string StaticSupervisor::make_up_id() {
+  for (;;) {
+    std::string id = "child_" + std::to_string(++made_up_ids_);
+    const bool is_asked_for =
+        std::any_of(options_.children.begin(), options_.children.end(),
+                    [&](const ChildSpec& spec) { return spec.options.id == id; });
+    if (!is_asked_for && !find(id)) return id;
+  }
 }
 
 void StaticSupervisor::erase(std::size_t position) {

@@ -116,6 +116,7 @@ namespace detail {
 // The extension of a task that has a mailbox.
 struct MailboxExtension : TaskExtension {
   Mailbox mailbox;
+  bool is_server = false;  // its requests wait for its handlers; receive does not see them
 };
 
 // The current task's mailbox; a plain greenlet becomes an actor on the spot.

@@ -5,6 +5,9 @@
 // when(guard, body) adds a condition. after(wait, body) comes last. Mailbox order first, clause
 // order second; what does not match stays where it is.
 //
+// In a server's handler receive sees no calls and no casts, not even by `Message&`: those wait for
+// their own handlers.
+//
 // More generally a clause may be a source that is no mail (a buffered line of a socket): see
 // ExternalClause.
 #pragma once
@@ -23,9 +26,11 @@ namespace greenroom {
 
 namespace detail {
 
-// The one parameter of a callable.
+// The one parameter of a callable; nothing if there is not one of a definite type.
+template <class F, class = void>
+struct Parameter {};
 template <class F>
-struct Parameter : Parameter<decltype(&F::operator())> {};
+struct Parameter<F, std::void_t<decltype(&F::operator())>> : Parameter<decltype(&F::operator())> {};
 template <class R, class A>
 struct Parameter<R (*)(A)> {
   using type = A;
@@ -129,6 +134,14 @@ struct ClauseTraits<C> {
 template <class C>
 inline constexpr bool is_mail_clause = !is_after<C> && !ExternalClause<C>;
 
+template <class F>
+concept TakesOneMessage = requires {
+  typename ParameterOf<F>;
+  requires !std::is_same_v<ParameterOf<F>, Message>;
+};
+template <class C>
+concept Clause = is_after<C> || is_when<C> || ExternalClause<C> || TakesOneMessage<C>;
+
 // Runs the body on a matched message, which it owns.
 template <class Body>
 decltype(auto) run_body(Body& body, MessagePointer message) {
@@ -177,6 +190,9 @@ decltype(auto) run_clause([[maybe_unused]] C& clause, [[maybe_unused]] MessagePo
 
 // Start of a receive: as enter_blocking_call, but a slice may go on for the mail that was there.
 MailboxExtension& enter_receive();
+inline bool is_visible(const MailboxExtension& extension, const Message& message) noexcept {
+  return !extension.is_server || MessageAccess::kind(message) != MessageKind::request;
+}
 // Parks in a receive. False: the deadline came.
 bool park_in_receive(std::int64_t deadline);
 
@@ -233,44 +249,35 @@ class ArmedSources {
 
 template <class... Cs>
 struct ReceiveTraits {
-  using Result = std::common_type_t<typename ClauseTraits<Cs>::Result...>;
+  using Result = typename ClauseTraits<std::tuple_element_t<0, std::tuple<Cs...>>>::Result;
+  static constexpr bool is_one_result =
+      (std::is_same_v<Result, typename ClauseTraits<Cs>::Result> && ...);
   static constexpr std::size_t afters = (0 + ... + (is_after<Cs> ? 1 : 0));
+  static constexpr bool is_after_last =
+      afters == 0 ||
+      (afters == 1 && is_after<std::tuple_element_t<sizeof...(Cs) - 1, std::tuple<Cs...>>>);
   static constexpr bool has_sources = (false || ... || ExternalClause<Cs>);
 };
 
-}  // namespace detail
-
-// **Blocks.** until a clause matches, and returns what its body returns; all bodies must agree on
-// the type. A body runs in this greenlet and may block. The wait of after() counts from here; mail
-// that matches nothing does not restart it.
 template <class... Cs>
-auto receive(Cs&&... cs) {
-  using Traits = detail::ReceiveTraits<std::remove_cvref_t<Cs>...>;
+auto receive_any_of(Cs&&... cs) {
+  using Traits = ReceiveTraits<std::remove_cvref_t<Cs>...>;
   using R = typename Traits::Result;
-  static_assert(sizeof...(Cs) > 0, "receive() needs a clause");
-  static_assert(
-      (std::is_same_v<R, typename detail::ClauseTraits<std::remove_cvref_t<Cs>>::Result> && ...),
-      "receive(): all bodies must return the same type (or all nothing)");
-  static_assert(Traits::afters <= 1, "receive(): one after() at most");
   using Clauses = std::tuple<Cs&...>;
   Clauses clauses(cs...);
-  if constexpr (Traits::afters == 1) {
-    static_assert(
-        detail::is_after<std::remove_cvref_t<std::tuple_element_t<sizeof...(Cs) - 1, Clauses>>>,
-        "receive(): after() must be the last clause");
-  }
 
-  detail::MailboxExtension& extension = detail::enter_receive();
+  MailboxExtension& extension = enter_receive();
   Mailbox& mailbox = extension.mailbox;
-  std::int64_t deadline = detail::no_deadline;
+  std::int64_t deadline = no_deadline;
   bool has_deadline = false;
   bool is_over = false;
   mailbox.start_scan();
   for (;;) {
     while (Message* message = mailbox.scanned()) {
       std::size_t index = 0;
-      const bool is_match = ((detail::matches(cs, *message) || (++index, false)) || ...);
-      if (is_match) return detail::dispatch_mail<R, 0>(index, clauses, mailbox.take_scanned());
+      const bool is_match =
+          is_visible(extension, *message) && ((matches(cs, *message) || (++index, false)) || ...);
+      if (is_match) return dispatch_mail<R, 0>(index, clauses, mailbox.take_scanned());
       mailbox.skip();
     }
     if constexpr (Traits::has_sources) {
@@ -283,7 +290,7 @@ auto receive(Cs&&... cs) {
         }
       };
       const bool is_taken = ((try_take(cs) || (++index, false)) || ...);
-      if (is_taken) return detail::dispatch_source<R, 0>(index, clauses);
+      if (is_taken) return dispatch_source<R, 0>(index, clauses);
     }
     if constexpr (Traits::afters == 1) {
       auto& last = std::get<sizeof...(Cs) - 1>(clauses);
@@ -292,11 +299,35 @@ auto receive(Cs&&... cs) {
       has_deadline = true;
     }
     if constexpr (Traits::has_sources) {
-      const detail::ArmedSources<Clauses> armed(clauses, *Hub::current().current_task());
-      is_over = !detail::park_in_receive(deadline);
+      const ArmedSources<Clauses> armed(clauses, *Hub::current().current_task());
+      is_over = !park_in_receive(deadline);
     } else {
-      is_over = !detail::park_in_receive(deadline);
+      is_over = !park_in_receive(deadline);
     }
+  }
+}
+
+}  // namespace detail
+
+// **Blocks.** until a clause matches, and returns what its body returns; all bodies must agree on
+// the type. A body runs in this greenlet and may block. The wait of after() counts from here; mail
+// that matches nothing does not restart it.
+template <class... Cs>
+auto receive(Cs&&... cs) {
+  if constexpr (sizeof...(Cs) == 0) {
+    static_assert(sizeof...(Cs) > 0, "receive() needs a clause");
+  } else if constexpr (!(detail::Clause<std::remove_cvref_t<Cs>> && ...)) {
+    static_assert((detail::Clause<std::remove_cvref_t<Cs>> && ...),
+                  "receive(): a clause is a callable with one parameter, which is no auto, and no "
+                  "Message by value: take Message&");
+  } else if constexpr (!detail::ReceiveTraits<std::remove_cvref_t<Cs>...>::is_one_result) {
+    static_assert(detail::ReceiveTraits<std::remove_cvref_t<Cs>...>::is_one_result,
+                  "receive(): all bodies must return the same type (or all nothing)");
+  } else if constexpr (!detail::ReceiveTraits<std::remove_cvref_t<Cs>...>::is_after_last) {
+    static_assert(detail::ReceiveTraits<std::remove_cvref_t<Cs>...>::is_after_last,
+                  "receive(): one after() at most, and as the last clause");
+  } else {
+    return detail::receive_any_of(std::forward<Cs>(cs)...);
   }
 }
 

@@ -1,10 +1,12 @@
 // The driver of a simulation. It runs on the thread's own stack; the hubs are bound to the thread
 // only while one of them runs a slice, so nothing here sees a current hub.
 #include <cassert>
+#include <cerrno>
 #include <cstdio>
 #include <cstdlib>
 #include <memory>
 #include <optional>
+#include <stdexcept>
 #include <string>
 #include <vector>
 
@@ -45,7 +47,15 @@ bool has_failed_check() {
 
 std::uint64_t seed_of(const Simulation& simulation) {
   const char* text = std::getenv("GREENROOM_SEED");
-  return text ? std::strtoull(text, nullptr, 0) : simulation.seed;
+  if (!text || *text == '\0') return simulation.seed;
+  char* end = nullptr;
+  errno = 0;
+  const std::uint64_t seed = std::strtoull(text, &end, 0);
+  if (*end != '\0' || errno != 0 || *text == '-') {
+    throw std::invalid_argument(std::string("GREENROOM_SEED is '") + text +
+                                "'; it must be a number from 0 to 2^64 - 1");
+  }
+  return seed;
 }
 
 class Simulator {

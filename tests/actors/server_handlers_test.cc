@@ -3,6 +3,7 @@
 
 #include <stdexcept>
 #include <string>
+#include <vector>
 
 #include "greenroom/tests/actors/probe.h"
 
@@ -13,6 +14,7 @@ using namespace probe;
 
 struct Get {};
 struct Later {};
+struct Seen {};
 struct End {};
 
 struct ConstDown {
@@ -113,6 +115,31 @@ struct HandsOn {
   Pid worker;
   void handle(const Get&, ReplyTo<int> reply) { send(worker, Job{std::move(reply)}); }
 };
+
+struct Peeks {
+  std::vector<std::string> seen;
+  std::string handle(const Get&) {
+    // A cast and a call are there before what was sent.
+    receive([&](const Later&) { seen.push_back("later"); }, [&](Message&) { seen.push_back("?"); });
+    return "got";
+  }
+  void handle(const Later&) { seen.push_back("cast"); }
+  std::vector<std::string> handle(const Seen&) { return seen; }
+};
+
+TEST(Handlers, ReceiveNothingThatIsForOtherHandlers) {  // R4
+  in_actor([] {
+    const auto server = start<Peeks>();
+    const auto asker = green::spawn([&] { return call(server, Get{}); });
+    yield();
+    cast(server, Later{});
+    const auto other = green::spawn([&] { return call(server, Seen{}); });
+    yield();
+    send(server.pid(), 1);
+    EXPECT_EQ(asker.get(), "got");
+    EXPECT_EQ(other.get(), (std::vector<std::string>{"?", "cast"}));
+  });
+}
 
 TEST(Handlers, AReplyThatIsDroppedByACaughtExceptionFailsItsCaller) {
   in_actor([] {

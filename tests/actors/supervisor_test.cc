@@ -6,6 +6,7 @@
 
 #include <memory>
 #include <ostream>
+#include <set>
 #include <stdexcept>
 #include <string>
 #include <vector>
@@ -72,6 +73,21 @@ TEST(SupervisorStart, RegistersItsIdAndItsServersIds) {
     shut_down(tree);
     EXPECT_EQ(whereis("tree"), std::nullopt);
     EXPECT_EQ(whereis("a"), std::nullopt);
+  });
+}
+
+struct Never {};
+
+TEST(SupervisorStart, MakesUpIdsThatNoOtherChildHas) {
+  in_trapping_actor([] {
+    const auto idle = [] { receive([](Never) {}); };
+    const Pid tree =
+        start_supervisor(supervisor({.children = {child({}, idle), child({.id = "child_2"}, idle),
+                                                  child({}, idle), child({}, idle)}}));
+    std::set<std::string> ids;
+    for (const ChildInfo& info : which_children(tree)) ids.insert(info.id);
+    EXPECT_EQ(ids, (std::set<std::string>{"child_1", "child_2", "child_3", "child_4"}));
+    shut_down(tree);
   });
 }
 

@@ -169,6 +169,20 @@ TEST(Seed, IsTakenFromTheEnvironmentIfItIsThere) {
   EXPECT_NE(interleaving(8, 1), of_seven);
 }
 
+TEST(Seed, OfTheEnvironmentMustBeANumber) {
+  for (const char* wrong : {"seven", "7 ", "-7", "99999999999999999999"}) {
+    setenv("GREENROOM_SEED", wrong, 1);
+    EXPECT_THROW(interleaving(7, 1), std::invalid_argument) << wrong;
+  }
+  setenv("GREENROOM_SEED", "0x7", 1);
+  const std::string in_hexadecimal = interleaving(8, 1);
+  setenv("GREENROOM_SEED", "", 1);
+  const std::string preset = interleaving(8, 1);
+  unsetenv("GREENROOM_SEED");
+  EXPECT_EQ(in_hexadecimal, interleaving(7, 1));
+  EXPECT_EQ(preset, interleaving(8, 1));
+}
+
 TEST(Seed, IsPrintedWhenTheBodyThrows) {
   testing::internal::CaptureStderr();
   EXPECT_THROW(simulate({.seed = 4711}, [] { throw std::runtime_error("wrong"); }),

@@ -38,8 +38,7 @@ std::optional<R> ask_hub(std::uint32_t port, std::function<R(Hub&)> f,
       post_to_port(port, [question, f = std::move(f)](Hub& hub) { question->value = f(hub); });
   question.reset();
   if (!is_posted) return std::nullopt;
-  // An answer from there is enough to wait for. In a group of hubs the others are seen.
-  const Hold hold = here.group() ? Hold() : here.hold();
+  const Hold hold = here.hold_for_news_from(port);
   return answer->wait(wait).value_or(std::nullopt);
 }
 

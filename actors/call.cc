@@ -1,5 +1,6 @@
 // Calls, and starts of servers, which are calls that the constructor answers.
 #include <algorithm>
+#include <exception>
 #include <memory>
 #include <mutex>
 #include <optional>
@@ -71,7 +72,7 @@ class CallSite {
       : hub_(hub), cell_(cell), caller_(caller_of_call(hub)) {
     const Task& task = *caller_.task;
     deadline_ = wait.needs_clock() ? wait.to_deadline(hub.now()) : wait.to_deadline();
-    if (task.interrupts) [[unlikely]]
+    if (task.interrupts && task.uncancellable == 0 && std::uncaught_exceptions() == 0) [[unlikely]]
       deadline_ = std::min(deadline_, inherited_deadline());
     cell.caller = &caller_;
     cell.serial = ++ActorHub::of(hub).last_call;
@@ -90,7 +91,7 @@ class CallSite {
   void wait_for(Pid target);
 
  private:
-  void wait_for_stranger(Pid target);
+  void wait_for_another_hub(Pid target);
   void park_until_answered(Pid target);
 
   Hub& hub_;
@@ -111,14 +112,13 @@ class CallSite {
 }
 
 [[gnu::always_inline]] inline void CallSite::wait_for(Pid target) {
-  if (target.hub != hub_.id() && !hub_.group()) [[unlikely]]
-    return wait_for_stranger(target);
+  if (target.hub != hub_.id()) [[unlikely]]
+    return wait_for_another_hub(target);
   park_until_answered(target);
 }
 
-// A reply from another hub is enough to wait for. In a group of hubs the others are seen.
-[[gnu::noinline]] void CallSite::wait_for_stranger(Pid target) {
-  const Hold hold = hub_.hold();
+[[gnu::noinline]] void CallSite::wait_for_another_hub(Pid target) {
+  const Hold hold = hub_.hold_for_news_from(target.hub);
   park_until_answered(target);
 }
 

@@ -51,6 +51,11 @@ bool admit(std::size_t& left_out) {
   return true;
 }
 
+std::string note_of(std::size_t left_out) {
+  if (left_out == 0) return {};
+  return "greenroom: " + std::to_string(left_out) + " reports were left out\n";
+}
+
 CrashReport make_report(const detail::Actor& actor, const ExitReason& reason) {
   constexpr std::size_t summarized = 1000;
   CrashReport report;
@@ -75,8 +80,8 @@ CrashReport make_report(const detail::Actor& actor, const ExitReason& reason) {
 }  // namespace
 
 std::string CrashReport::to_text() const {
-  std::string text =
-      "greenroom: " + description + " ended: " + reason.to_string() + "\n" + reason.stack();
+  std::string text = note_of(left_out);
+  text += "greenroom: " + description + " ended: " + reason.to_string() + "\n" + reason.stack();
   if (parent) text += "  spawned by " + parent.to_string() + "\n";
   if (mailbox_size > 0) {
     text += "  mailbox: " + std::to_string(mailbox_size) + " messages";
@@ -101,6 +106,7 @@ std::string CrashReport::to_json() const {
   json["reason"] = reason.to_string();
   json["stack"] = reason.stack();
   json["mailbox"] = {{"size", mailbox_size}, {"types", mailbox_types}};
+  if (left_out > 0) json["left_out"] = left_out;
   json["links"] = nlohmann::json::array();
   for (const Pid& peer : links) json["links"].push_back(peer.to_string());
   return json.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
@@ -123,12 +129,10 @@ void report_crash(const Actor& actor, const ExitReason& reason) noexcept {
       const std::lock_guard lock(logging().mutex);
       logger = logging().logger;
     }
-    const CrashReport report = make_report(actor, reason);
+    CrashReport report = make_report(actor, reason);
+    report.left_out = left_out;
     if (logger) return (*logger)(report);
-    std::string text;
-    if (left_out > 0) text = "greenroom: " + std::to_string(left_out) + " reports were left out\n";
-    text += report.to_text();
-    std::fputs(text.c_str(), stderr);
+    std::fputs(report.to_text().c_str(), stderr);
   } catch (...) {
     std::fputs("greenroom: a crash could not be reported\n", stderr);
   }
@@ -138,7 +142,7 @@ void log_line(const std::string& line) noexcept {
   try {
     std::size_t left_out = 0;
     if (!admit(left_out)) return;
-    std::fputs(("greenroom: " + line + "\n").c_str(), stderr);
+    std::fputs((note_of(left_out) + "greenroom: " + line + "\n").c_str(), stderr);
   } catch (...) {
   }
 }

@@ -21,6 +21,7 @@ struct CrashReport {
   std::size_t mailbox_size = 0;
   std::map<std::string, std::size_t> mailbox_types;  // of the first 1000 messages
   std::vector<Pid> links;
+  std::size_t left_out = 0;  // reports and lines before this one, in a storm
 
   // Several lines for people.
   std::string to_text() const;

@@ -63,11 +63,6 @@ class FlatIndex {
     return true;
   }
 
-  void clear() {
-    slots_.reset();
-    capacity_ = size_ = 0;
-  }
-
   // f(key, value) in no order; f must not change the map.
   template <class F>
   void for_each(F&& f) {

@@ -7,15 +7,17 @@
 
 namespace greenroom {
 
-// Where an actor lives: on the spawning hub, on the next one in turn, on the one with the fewest
-// actors, or on a hub and thread of its own that end with it.
+// Where an actor lives: on the spawning hub, on the next one of run()'s in turn, on the one with
+// the fewest actors, or on a hub and thread of its own that end with it. What is spawned outside
+// run(), or by an actor with a thread of its own, has no other hubs beside it: the second and the
+// third are then as the first.
 enum class Placement : std::uint8_t { here, next_hub, least_busy, own_thread };
 
 // What happens to a message that finds the mailbox full. Exit signals and Downs are not counted and
 // never refused.
 enum class Overflow : std::uint8_t {
-  reject,       // the new one is a dead letter; a request fails at once
-  drop_newest,  // the same, without being reported
+  reject,       // the new one is a dead letter, and counted; a request fails at once
+  drop_newest,  // the same
   drop_oldest,  // the oldest user message makes room
   exit,         // the actor exits with the reason "mailbox_overflow"
 };
@@ -29,7 +31,9 @@ struct SpawnOptions {
   std::string name = {};   // registered before the first line runs
   std::string label = {};  // for people; default: the function's type
   Placement place = Placement::here;
-  std::size_t stack_size = 0;  // bytes of address space, guard included; 0 = default (64 KiB)
+  // Bytes of address space, guard included, rounded up to a power of two from 16 KiB to 256 MiB; 0
+  // = default (64 KiB).
+  std::size_t stack_size = 0;
   MailboxLimit mailbox = {};
 };
 

@@ -11,24 +11,28 @@
 
 namespace greenroom::detail {
 
-Hub& start_own_thread(Hub& here, Hold& hold) {
+Home start_own_thread(Hub& here) {
   using Started = std::pair<Hub*, Hold>;
-  HubGroup* const group = here.group();
+  const std::shared_ptr<HubGroup> group = here.group();
   std::promise<Started> promise;
   std::future<Started> started = promise.get_future();
   std::thread([group, promise = std::move(promise)]() mutable {
-    Hub& mine = Hub::current();
-    end_stall_watch(mine);  // who has a thread of its own may keep it
-    ActorHub::of(mine);     // others look into it: it must be there
-    if (group) group->add(mine, HubGroup::Role::own_thread);
-    promise.set_value({&mine, mine.hold()});
+    try {
+      Hub& mine = Hub::current();
+      end_stall_watch(mine);  // who has a thread of its own may keep it
+      ActorHub::of(mine);     // others look into it: it must be there
+      if (group) group->add(mine, HubGroup::Role::own_thread);
+      promise.set_value({&mine, mine.hold()});
+    } catch (...) {
+      promise.set_exception(std::current_exception());
+      return;
+    }
     // Until the last task has ended; the hub leaves the group when it ends with its thread.
     const Uncancellable until_then;
-    mine.wait_until_alone(no_deadline);
+    Hub::current().wait_until_alone(no_deadline);
   }).detach();
   Started result = started.get();
-  hold = std::move(result.second);
-  return *result.first;
+  return {.hub = result.first, .hold = std::move(result.second)};
 }
 
 }  // namespace greenroom::detail

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <memory>
 #include <mutex>
+#include <utility>
 #include <vector>
 
 #include "greenroom/actors/own_thread.h"
@@ -31,7 +32,7 @@ Placements& placements() {
 
 const void* world_key(const Hub& hub) {
   if (hub.environment()) return hub.environment();
-  return hub.group();
+  return hub.group().get();
 }
 
 // Under the mutex; null if there is none.
@@ -66,21 +67,28 @@ void unlist_hub(Hub& hub) {
   std::erase_if(placements().worlds, [](const World& other) { return other.hubs.empty(); });
 }
 
-Hub* choose_hub(Placement placement, Hub& here, Hold& hold) {
-  if (placement == Placement::here) return &here;
+Home choose_hub(Placement placement, Hub& here) {
+  if (placement == Placement::here) return {.hub = &here};
   // A simulation has no threads: any of its hubs will do.
-  if (placement == Placement::own_thread && !here.environment())
-    return &start_own_thread(here, hold);
-  const std::lock_guard lock(placements().mutex);
+  if (placement == Placement::own_thread && !here.environment()) return start_own_thread(here);
+  std::unique_lock lock(placements().mutex);
   World* world = find_world(here);
   if (!world || std::find(world->hubs.begin(), world->hubs.end(), &here) == world->hubs.end())
-    return &here;
+    return {.hub = &here};
   const std::vector<Hub*>& hubs = world->hubs;
-  if (placement != Placement::least_busy) return hubs[++world->next % hubs.size()];
-  // Another hub's load is as of a moment ago; ours is known.
-  const auto load = [&](const Hub* hub) { return hub == &here ? here.task_count() : hub->load(); };
-  return *std::min_element(hubs.begin(), hubs.end(),
-                           [&](const Hub* a, const Hub* b) { return load(a) < load(b); });
+  Hub* chosen = nullptr;
+  if (placement == Placement::least_busy) {
+    // Another hub's load is as of a moment ago; ours is known.
+    const auto load = [&](const Hub* hub) {
+      return hub == &here ? here.task_count() : hub->load();
+    };
+    chosen = *std::min_element(hubs.begin(), hubs.end(),
+                               [&](const Hub* a, const Hub* b) { return load(a) < load(b); });
+  } else {
+    chosen = hubs[++world->next % hubs.size()];
+  }
+  if (chosen == &here) return {.hub = &here};
+  return {.hub = chosen, .is_listed = std::move(lock)};
 }
 
 std::vector<std::uint32_t> ports_beside(const Hub& here) {

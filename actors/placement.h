@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <mutex>
 #include <vector>
 
 #include "greenroom/actors/options.h"
@@ -15,9 +16,15 @@ namespace greenroom::detail {
 void list_hub(Hub& hub);
 void unlist_hub(Hub& hub);
 
-// Never null. own_thread starts a thread, whose hub waits for its first actor as long as `hold` is
-// kept.
-Hub* choose_hub(Placement placement, Hub& here, Hold& hold);
+// Where a new actor goes. The hub does not end while this is kept: one of several is not unlisted,
+// and one with a new thread waits for its first actor.
+struct Home {
+  Hub* hub = nullptr;
+  std::unique_lock<std::mutex> is_listed = {};
+  Hold hold = {};
+};
+// own_thread starts a thread; throws std::system_error or std::runtime_error if there can be none.
+Home choose_hub(Placement placement, Hub& here);
 
 // The ports of the hubs that belong together with this one: of a simulation its own hubs, elsewhere
 // all of the process that are in no simulation. Some may have ended.

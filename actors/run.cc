@@ -1,13 +1,17 @@
 #include "greenroom/actors/run.h"
 
 #include <algorithm>
+#include <atomic>
 #include <csignal>
 #include <cstdio>
 #include <cstdlib>
 #include <future>
+#include <memory>
 #include <optional>
 #include <stdexcept>
+#include <string>
 #include <thread>
+#include <utility>
 #include <vector>
 
 #include "greenroom/actors/ending.h"
@@ -28,12 +32,29 @@ namespace {
 
 constexpr std::chrono::milliseconds look_again(2);
 constexpr std::chrono::seconds kill_grace(1);
+// A hub on a thread of its own kills what it has left by then, and ends.
+constexpr std::int64_t own_thread_patience = 2'000'000'000;
+constexpr int most_hubs = 1024;
+
+// When what is left is killed. Any thread.
+class Ending {
+ public:
+  void begin(std::int64_t deadline) {
+    std::int64_t unset = detail::no_deadline;
+    deadline_.compare_exchange_strong(unset, deadline);
+  }
+  void hurry() { deadline_ = 0; }
+  std::int64_t deadline() const { return deadline_; }
+
+ private:
+  std::atomic<std::int64_t> deadline_{detail::no_deadline};
+};
 
 // Ends all tasks of this hub but the calling one and the root: trees from their root, then whatever
 // that leaves. Returns how many could not be ended.
-std::size_t end_hub(Hub& hub, std::int64_t deadline, std::size_t survivors) {
+std::size_t end_hub(Hub& hub, const Ending& ending, std::size_t survivors) {
   const Uncancellable uncancellable;
-  while (hub.task_count() > survivors && hub.now() < deadline) {
+  while (hub.task_count() > survivors && hub.now() < ending.deadline()) {
     detail::shut_down_all(hub);
     if (hub.task_count() <= survivors) break;
     sleep(std::chrono::nanoseconds(look_again));
@@ -55,65 +76,100 @@ void report_left(Hub& hub, std::size_t left) {
 // A signal asked for the end.
 struct StopRequested {};
 
+void check_run(const RunOptions& options) {
+  Hub& hub = Hub::current();
+  if (hub.current_task() != &hub.root()) {
+    throw std::logic_error(
+        "greenroom: run() is for the thread's own stack; in a greenlet, spawn what it would run");
+  }
+  if (hub.group()) throw std::logic_error("greenroom: run() inside run()");
+  if (options.hubs < 1 || options.hubs > most_hubs) {
+    throw std::invalid_argument("greenroom: RunOptions::hubs must be from 1 to " +
+                                std::to_string(most_hubs));
+  }
+}
+
 // The hubs of a run, and their end.
 class Runtime {
  public:
-  explicit Runtime(const RunOptions& options) : options_(options), main_(Hub::current()) {
-    if (main_.current_task() != &main_.root()) {
-      throw std::logic_error(
-          "greenroom: run() is for the thread's own stack; in a greenlet, spawn what it would run");
-    }
-    if (main_.group()) throw std::logic_error("greenroom: run() inside run()");
-    if (options.hubs < 1)
-      throw std::invalid_argument("greenroom: RunOptions::hubs must be at least 1");
+  Runtime(const RunOptions& options, std::shared_ptr<Ending> ending)
+      : options_(options), ending_(std::move(ending)), main_(Hub::current()) {
     detail::ActorHub::of(main_);
-    group_.add(main_, detail::HubGroup::Role::main);
+    group_->add(main_, detail::HubGroup::Role::main);
     detail::list_hub(main_);
-    for (int i = 1; i < options.hubs; ++i) start_worker();
+    try {
+      for (int i = 1; i < options.hubs; ++i) start_worker();
+    } catch (...) {
+      end();
+      throw;
+    }
   }
-
-  ~Runtime() {
-    const std::int64_t deadline = detail::add_saturated(main_.now(), options_.grace.count());
-    deadline_ = deadline;
-    group_.post_to_all(detail::HubGroup::Role::own_thread, [deadline](Hub& hub) {
-      if (hub.is_ending()) return;
-      green::spawn([&hub, deadline] { report_left(hub, end_hub(hub, deadline, 2)); });
-    });
-    stop_.set();
-    report_left(main_, end_hub(main_, deadline, 1));
-    for (std::thread& worker : workers_) worker.join();
-    group_.wait_until_none(detail::HubGroup::Role::own_thread,
-                           detail::add_saturated(deadline, 2'000'000'000));
-    detail::unlist_hub(main_);
-    group_.remove(main_);
-  }
+  ~Runtime() { end(); }
+  Runtime(const Runtime&) = delete;
+  Runtime& operator=(const Runtime&) = delete;
 
  private:
   void start_worker() {
     std::promise<void> started;
     std::future<void> is_started = started.get_future();
     workers_.emplace_back([this, &started] {
-      Hub& hub = Hub::current();
-      detail::ActorHub::of(hub);
-      group_.add(hub, detail::HubGroup::Role::worker);
-      detail::list_hub(hub);
-      started.set_value();
+      Hub* hub = nullptr;
+      try {
+        hub = &Hub::current();
+        detail::ActorHub::of(*hub);
+        group_->add(*hub, detail::HubGroup::Role::worker);
+        detail::list_hub(*hub);
+        started.set_value();
+      } catch (...) {
+        started.set_exception(std::current_exception());
+        return;
+      }
       {
         const Uncancellable until_told;
         stop_.wait();
       }
-      report_left(hub, end_hub(hub, deadline_, 1));
-      detail::unlist_hub(hub);
-      group_.remove(hub);
+      report_left(*hub, end_hub(*hub, *ending_, 1));
+      detail::unlist_hub(*hub);
+      group_->remove(*hub);
     });
-    is_started.wait();
+    is_started.get();
+  }
+
+  void end() {
+    using Role = detail::HubGroup::Role;
+    ending_->begin(detail::add_saturated(main_.now(), options_.grace.count()));
+    end_own_threads();
+    stop_.set();
+    report_left(main_, end_hub(main_, *ending_, 1));
+    for (std::thread& worker : workers_) worker.join();
+    const Uncancellable uncancellable;
+    const std::int64_t joined_at = main_.now();
+    const auto may_wait = [&] {
+      const std::int64_t killed_at = std::max(ending_->deadline(), joined_at);
+      return main_.now() < detail::add_saturated(killed_at, own_thread_patience);
+    };
+    while (group_->has_any(Role::own_thread) && may_wait()) {
+      end_own_threads();  // one of them may have come just now
+      sleep(std::chrono::nanoseconds(look_again));
+    }
+    if (group_->has_any(Role::own_thread))
+      std::fputs("greenroom: an actor on a thread of its own does not end with run()\n", stderr);
+    detail::unlist_hub(main_);
+    group_->remove(main_);
+  }
+
+  void end_own_threads() {
+    group_->post_to_new(detail::HubGroup::Role::own_thread, [ending = ending_](Hub& hub) {
+      if (hub.is_ending()) return;
+      green::spawn([&hub, ending] { report_left(hub, end_hub(hub, *ending, 2)); });
+    });
   }
 
   const RunOptions& options_;
+  const std::shared_ptr<Ending> ending_;  // hubs of threads may outlive this
   Hub& main_;
-  detail::HubGroup group_;
+  const std::shared_ptr<detail::HubGroup> group_ = detail::HubGroup::make();
   green::Event stop_;
-  std::int64_t deadline_ = 0;  // written before stop_ is set
   std::vector<std::thread> workers_;
 };
 
@@ -148,6 +204,15 @@ ExitReason supervise_first(const Monitored& first, std::chrono::nanoseconds grac
   return *reason;
 }
 
+// The calling actor, for a while.
+struct TrappingExits {
+  TrappingExits() : did_before(trap_exits(true)) {}
+  ~TrappingExits() { trap_exits(did_before); }
+  TrappingExits(const TrappingExits&) = delete;
+  TrappingExits& operator=(const TrappingExits&) = delete;
+  const bool did_before;
+};
+
 bool is_failure(const ExitReason& reason, bool is_asked) {
   if (is_asked && (reason == Reason::killed || reason.is_quiet())) return false;
   return !reason.is_quiet() || reason.has_detail();
@@ -157,30 +222,48 @@ bool is_failure(const ExitReason& reason, bool is_asked) {
 
 int detail::run_first(const RunOptions& options, const std::function<Monitored()>& first,
                       const std::shared_ptr<int>& code, WaitFor wait_for) {
-  const Runtime runtime(options);
+  check_run(options);
+  Hub& hub = Hub::current();
   const Pid root = self();
-  const bool was_trapping = trap_exits(true);
-  const auto ask = [root] { send(root, StopRequested{}); };
-  const auto reference = wait_for == WaitFor::signals ? SignalWatcher::Reference::hold
-                                                      : SignalWatcher::Reference::none;
-  const SignalWatcher interrupt(SIGINT, ask, reference);
-  const SignalWatcher terminate(SIGTERM, ask, reference);
-  std::optional<SignalWatcher> quit;
-  if (options.dump_on_quit || std::getenv("GREENROOM_DUMP")) quit.emplace(SIGQUIT, &dump_all_hubs);
+  const TrappingExits root_traps_exits;
+  const auto ending = std::make_shared<Ending>();
   bool is_asked = false;
   bool has_failed = true;
-  std::optional<Monitored> started;
-  try {
-    started = first();
-    const ExitReason reason = supervise_first(*started, options.grace, is_asked);
-    has_failed = is_failure(reason, is_asked);
-  } catch (const StartError& error) {
-    std::fprintf(stderr, "greenroom: the tree did not start: %s\n", error.what());
-  } catch (const green::LoopExit& error) {
-    std::fprintf(stderr, "greenroom: %s", error.what());
-    if (started) exit(started->pid, Reason::kill);
+  {
+    int signals = 0;
+    const auto ask = [&, root] {
+      if (++signals == 1) {
+        ending->begin(add_saturated(hub.now(), options.grace.count()));
+      } else {
+        ending->hurry();
+      }
+      send(root, StopRequested{});
+    };
+    const auto reference = wait_for == WaitFor::signals ? SignalWatcher::Reference::hold
+                                                        : SignalWatcher::Reference::none;
+    // They outlive what the runtime ends: a second signal shortens that.
+    const SignalWatcher interrupt(SIGINT, ask, reference);
+    const SignalWatcher terminate(SIGTERM, ask, reference);
+    std::optional<SignalWatcher> quit;
+    if (options.dump_on_quit || std::getenv("GREENROOM_DUMP"))
+      quit.emplace(SIGQUIT, &dump_all_hubs);
+    const Runtime runtime(options, ending);
+    std::optional<Monitored> started;
+    try {
+      started = first();
+      const ExitReason reason = supervise_first(*started, options.grace, is_asked);
+      has_failed = is_failure(reason, is_asked);
+    } catch (const StartError& error) {
+      std::fprintf(stderr, "greenroom: the tree did not start: %s\n", error.what());
+    } catch (const green::LoopExit& error) {
+      std::fprintf(stderr, "greenroom: %s", error.what());
+      if (started) exit(started->pid, Reason::kill);
+    }
   }
-  trap_exits(was_trapping);
+  // Of signals that came late: they are not for another run().
+  while (receive([](const StopRequested&) { return true; },
+                 after(Wait(std::chrono::nanoseconds(0)), [] { return false; }))) {
+  }
   return has_failed ? 1 : *code;
 }
 

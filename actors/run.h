@@ -14,15 +14,17 @@
 namespace greenroom {
 
 struct RunOptions {
-  int hubs = 1;  // threads that actors are placed on; the calling one is the first
+  int hubs = 1;  // threads that actors are placed on, up to 1024; the calling one is the first
   std::chrono::nanoseconds grace = std::chrono::seconds(5);  // from shutdown to kill
-  bool dump_on_quit =
-      false;  // SIGQUIT writes dump() of all hubs to stderr; also by GREENROOM_DUMP=1
+  // SIGQUIT writes dump() of all hubs to stderr; also if GREENROOM_DUMP is in the environment.
+  bool dump_on_quit = false;
 };
 
 // Runs the tree until it ends or SIGINT or SIGTERM comes, then ends what is left: shutdown, and
-// after the grace kill. A second signal kills at once. Returns 0, or 1 if the tree could not start,
-// failed, or gave up. For the thread's own stack, main's above all. **Blocks.**
+// after the grace, which begins with the signal, kill. A second signal kills at once. Returns 0, or
+// 1 if the tree could not start, failed, or gave up. For the thread's own stack, main's above all.
+// **Blocks.** Throws std::logic_error in a greenlet, in another run(), or if the signals are
+// watched already, std::invalid_argument for a number of hubs it cannot have.
 int run(ChildSpec tree);
 int run(RunOptions options, ChildSpec tree);
 
@@ -39,8 +41,8 @@ concept Body = std::is_invocable_v<F> && !std::is_convertible_v<F, ChildSpec>;
 
 }  // namespace detail
 
-// Runs body as the first actor until it ends or a signal comes, then ends what is left. Returns
-// body's int, 0 if it has none (or a signal came), or 1 if it died.
+// The same with body as the first actor. Returns its int, 0 if it has none or a signal has ended
+// it, 1 if it died.
 template <detail::Body F>
 int run(RunOptions options, F body) {
   auto code = std::make_shared<int>(0);

@@ -50,7 +50,8 @@ class ServerName {
     if (!pid) return std::nullopt;
     return ServerRef<S>(*pid);
   }
-  // A call through this waits for the name, up to the call's deadline.
+  // A call through this waits for the name, up to the call's deadline; on a thread without a hub it
+  // does not.
   ServerName waiting() const {
     ServerName copy = *this;
     copy.is_waiting_ = true;
@@ -363,7 +364,8 @@ void cast(const To& to, M message) {
                     detail::make_request<detail::ServerOf<To>, Value>(Value(std::move(message))));
 }
 
-// In a handler: whoever called has left, or its deadline has passed. False for a cast.
+// In a handler: the call's deadline has passed, or whoever called, if it lives on this hub, does
+// not wait any more. False for a cast.
 bool request_cancelled();
 
 }  // namespace greenroom

@@ -161,6 +161,8 @@ bool make_room(Actor& actor) {
 
 }  // namespace
 
+void link_to_nobody(Actor& actor) { receive_exit(actor, Pid{}, Reason::noproc, true); }
+
 void send_signal(const Signal& signal) {
   Hub* hub = Hub::current_if_any();
   if (signal.to.node != 0) return;

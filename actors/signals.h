@@ -49,6 +49,9 @@ struct Signal {
 // a hub.
 void send_signal(const Signal& signal);
 
+// As the answer to a link to nobody.
+void link_to_nobody(Actor& actor);
+
 // What became of a message.
 enum class Placed : std::uint8_t { yes, dead, full };
 

@@ -1,6 +1,7 @@
 #include "greenroom/actors/spawn.h"
 
 #include <memory>
+#include <stdexcept>
 #include <string>
 #include <utility>
 
@@ -10,6 +11,7 @@
 #include "greenroom/actors/registry.h"
 #include "greenroom/actors/signals.h"
 #include "greenroom/actors/verbs.h"
+#include "greenroom/scheduler/stack.h"
 
 namespace greenroom::detail {
 
@@ -54,35 +56,38 @@ Pid start_actor(ActorTask& task) {
 }
 
 Pid start_actor(ActorTask& task, const SpawnRequest& request) {
+  // Whatever is thrown here, its callable and what that owns end with it.
+  const auto drop = [](Task* unstarted) { drop_reference(*unstarted); };
+  std::unique_ptr<Task, decltype(drop)> unstarted(&task, drop);
   Hub& here = Hub::current();
   ActorHub& mine = ActorHub::of(here);
   Actor& actor = task.actor;
   Actor* me = request.link || request.monitor ? &current_actor() : current_actor_if_any();
   if (me) actor.parent = me->pid();
-  Hub* home = &here;
-  Hold hold;
+  Home home{.hub = &here};
   if (request.options) {
     const SpawnOptions& options = *request.options;
+    if (options.stack_size > StackPool::max_size)
+      throw std::invalid_argument("spawn: a stack_size over 256 MiB");
     if (!options.label.empty()) actor.extra().label = options.label;
     if (options.mailbox.messages > 0) actor.extra().limit = options.mailbox;
     task.stack_size = static_cast<std::uint32_t>(options.stack_size);
-    home = choose_hub(options.place, here, hold);
+    home = choose_hub(options.place, here);
   }
-  task.hub = home;
-  actor.number = home == &here ? mine.pids.bind(actor) : leased_number(here, *home);
+  task.hub = home.hub;
+  const bool is_here = home.hub == &here;
+  actor.number = is_here ? mine.pids.bind(actor) : leased_number(here, *home.hub);
   const Pid pid = actor.pid();
   if (request.options && !request.options->name.empty()) {
     if (!claim_name(request.options->name, pid)) {
-      if (home == &here) {
+      if (is_here) {
         mine.pids.release(actor.number);
       } else {
-        return_leased_number(here, *home, actor.number);
+        return_leased_number(here, *home.hub, actor.number);
         // A thread that was started for this actor has nothing to wait for.
-        post_to_port(home->id(), [](Hub& hub) { hub.tell_if_alone(); });
+        post_to_port(home.hub->id(), [](Hub& hub) { hub.tell_if_alone(); });
       }
-      const std::string name = request.options->name;
-      drop_reference(task);
-      throw BadName("spawn: the name '" + name + "' is taken");
+      throw BadName("spawn: the name '" + request.options->name + "' is taken");
     }
     actor.extra().names.push_back(request.options->name);
   }
@@ -96,24 +101,27 @@ Pid start_actor(ActorTask& task, const SpawnRequest& request) {
     actor.extra().watchers[reference] = me->pid();
     *request.monitor = MonitorRef(reference, me->pid());
   }
-  if (home == &here) {
+  if (is_here) {
+    static_cast<void>(unstarted.release());
     here.adopt(task);
     here.start(task);
     return pid;
   }
   auto post = std::make_unique<ArrivalPost>();
   post->task = &task;
-  post->hold = std::move(hold);
+  post->hold = std::move(home.hold);
   post->deliver = &arrive;
-  if (home->port().push(*post)) {
+  if (home.hub->port().push(*post)) {
     static_cast<void>(post.release());
-  } else {
-    for (const std::string& name : actor.extra().names) free_name(name, pid);
-    drop_reference(task);
-    if (request.link) send_signal({SignalKind::link_exit, pid, me->pid(), 0, Reason::noproc});
-    if (request.monitor)
-      send_signal({SignalKind::down, pid, me->pid(), request.monitor->number(), Reason::noproc});
+    static_cast<void>(unstarted.release());
+    return pid;
   }
+  home.is_listed = {};  // what follows may run code of the user's
+  for (const std::string& name : actor.extra().names) free_name(name, pid);
+  unstarted.reset();
+  if (request.link) send_signal({SignalKind::link_exit, pid, me->pid(), 0, Reason::noproc});
+  if (request.monitor)
+    send_signal({SignalKind::down, pid, me->pid(), request.monitor->number(), Reason::noproc});
   return pid;
 }
 

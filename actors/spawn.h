@@ -103,7 +103,9 @@ struct Monitored {
 };
 
 // A new actor that runs f(a...), which were moved into it. It starts at the end of its hub's ready
-// queue, never at once. As erlang:spawn/1. With SpawnOptions first: BadName if the name is taken.
+// queue, never at once. As erlang:spawn/1. With SpawnOptions first: BadName if the name is taken,
+// std::invalid_argument for a stack over 256 MiB, std::system_error if there can be no thread of
+// its own. If it throws, f and a... are destroyed.
 template <class F, class... A>
 requires(!detail::is_spawn_options<F>) Pid spawn(F f, A... a) {
   return detail::start_actor(detail::make_actor(std::move(f), std::move(a)...));

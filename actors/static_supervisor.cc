@@ -131,9 +131,7 @@ void StaticSupervisor::check_auto_shutdown() {
 void StaticSupervisor::restart(ChildState& child) {
   if (!intensity_.admit(now_nanoseconds())) {
     child.is_restarting = false;
-    const std::string id = child.id;
-    if (child.spec.options.restart == Restart::temporary) erase(child.position);
-    give_up(*this, id);
+    give_up(*this, child.id);
   }
   const std::size_t recent = intensity_.recorded();
   if (options_.backoff.initial.count() > 0 && recent > 1) {
@@ -153,8 +151,7 @@ void StaticSupervisor::restart_now(ChildState& child) {
   terminate_range(plan.first, plan.last);
   for (std::size_t i = plan.last; i-- > plan.first;) {
     // Temporary siblings that went down with the group are not started again.
-    if (children_[i]->spec.options.restart == Restart::temporary && children_[i].get() != &child)
-      erase(i);
+    if (children_[i]->spec.options.restart == Restart::temporary) erase(i);
   }
   const RestartPlan left = restart_plan(options_.strategy, child.position, children_.size());
   for (std::size_t i = left.first; i < left.last; ++i) {

@@ -104,7 +104,9 @@ struct DynamicOptions {
 // std::invalid_argument for duplicate ids, a significant child that is permanent or under
 // AutoShutdown::never, a negative intensity, or a period that is not positive.
 ChildSpec supervisor(SupervisorOptions options);
-// A supervisor whose children are started one by one with start_child, in any number.
+// A supervisor whose children are started one by one with start_child, in any number. At its end
+// all are told to shut down at once, and have the longest of their shutdown times. Throws
+// std::invalid_argument for a negative intensity or a period that is not positive.
 ChildSpec dynamic_supervisor(DynamicOptions options);
 
 // A server child, registered under its id if it has one; constructed from copies of the arguments
@@ -155,8 +157,8 @@ requires std::is_invocable_v < std::decay_t<F>
 }
 
 // A request to a supervisor that it refused. reason(): "already_started" (with the Pid),
-// "already_present", "not_found", "running", "restarting", "max_children", "not_static", or why the
-// start failed.
+// "already_present", "not_found", "running", "restarting", "max_children", "not_static",
+// "bad_child" (with what supervisor() throws for), or why the start failed.
 struct ChildError : std::runtime_error {
   explicit ChildError(ExitReason why)
       : std::runtime_error("supervisor: " + why.to_string()), reason_(std::move(why)) {}
@@ -195,10 +197,10 @@ struct ChildCounts {
   std::size_t workers = 0;
 };
 
-// All of these **Block.** until the supervisor has answered, however long, and throw ChildError, or
-// CallError if it is not there. A child that asks its own supervisor in its constructor waits for
-// itself. Pid{} is returned for a child that ignores its start (see start()): under a static
-// supervisor its specification stays, unless it is temporary.
+// All of these **Block.** until the supervisor has answered, however long, and throw ChildError,
+// or, if it is not there, CallError, by a name NoSuchName. A child that asks its own supervisor in
+// its constructor waits for itself. Pid{} is returned for a child that ignores its start (see
+// start()): under a static supervisor its specification stays, unless it is temporary.
 Pid start_child(const Supervisor& supervisor, ChildSpec spec);
 std::vector<ChildInfo> which_children(const Supervisor& supervisor);
 ChildCounts count_children(const Supervisor& supervisor);

@@ -72,8 +72,8 @@ ChildSpec serve(ChildOptions options, ServeOptions serve_options, F connection) 
 // one tcp::Closed; nobody reads it otherwise. At most `ahead` lines lie unread in the mailbox, then
 // the peer waits. Lines are at most 4096 bytes, a longer one closes with message_size. **Blocks.**
 // Throws IoError, ConcurrentUse, in the second form as a StartError. The first form leaves the
-// stream with the caller, to write to; it must live on this hub. The second keeps it until its end
-// or the actor's.
+// stream with the caller, to write to; the actor must live on this hub. The second keeps it until
+// its end or the actor's.
 void attach(Stream& stream, Pid to = self(), int ahead = 16);
 void attach(Stream&& stream, Pid to = self(), int ahead = 16);
 

@@ -25,7 +25,6 @@ struct MessageTimers {
   explicit MessageTimers(Hub& owner) : hub(owner) {}
   ~MessageTimers();
   Hub& hub;
-  std::uint64_t last_id = 0;
   using ById = boost::unordered_flat_map<std::uint64_t, std::unique_ptr<MessageTimer>>;
   ById by_id;
   const MessageTimer* firing = nullptr;  // its message is being made; null again: cancelled by that

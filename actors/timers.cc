@@ -82,7 +82,9 @@ TimerRef start_message_timer(std::chrono::nanoseconds delay, std::chrono::nanose
   auto timer = std::make_unique<MessageTimer>();
   timer->fire = &fire;
   timer->owner = &timers;
-  timer->id = (std::uint64_t{hub.id()} + 1) << hub_shift | ++timers.last_id;
+  // Unique in the process: ports are used again.
+  const std::uint64_t number = new_reference(ActorHub::of(hub)) % (std::uint64_t{1} << hub_shift);
+  timer->id = (std::uint64_t{hub.id()} + 1) << hub_shift | number;
   timer->to = to;
   timer->interval = interval.count();
   timer->make = std::move(make);
@@ -96,6 +98,7 @@ TimerRef start_message_timer(std::chrono::nanoseconds delay, std::chrono::nanose
 
 std::optional<std::chrono::nanoseconds> cancel_timer(TimerRef ref) {
   if (ref.id() == 0) return std::nullopt;
+  if (detail::is_detached(ref)) return detail::cancel_detached(ref);
   const auto port = static_cast<std::uint32_t>((ref.id() >> detail::hub_shift) - 1);
   Hub& here = Hub::current();
   if (port != here.id()) {

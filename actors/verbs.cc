@@ -40,6 +40,7 @@ void exit(Pid to, ExitReason reason) {
 void link(Pid peer) {
   Actor& me = detail::current_actor();
   if (peer == me.pid()) return;
+  if (!peer) return detail::link_to_nobody(me);  // no key of a map
   if (LinkState* link = me.extra().links.find(peer)) {
     if (link->is_active) return;
     link->is_active = true;

@@ -60,8 +60,9 @@ void send(std::string_view name, T message) {
 // Ends the calling actor with the reason, after its destructors. As erlang:exit/1.
 [[noreturn]] void stop(ExitReason reason = Reason::normal);
 
-// An exit signal. `kill` cannot be trapped and arrives as `killed`; to oneself it acts at once
-// (this call throws). `normal` is dropped unless the target traps exits. As erlang:exit/2.
+// An exit signal. `kill` cannot be trapped and arrives as `killed`. To an actor that traps exits
+// any other is an Exit message; without that, `normal` is dropped. One to oneself that ends the
+// caller acts at once: this call throws. As erlang:exit/2.
 void exit(Pid to, ExitReason reason);
 
 // The two share their fate from now on; a dead actor answers with an exit signal `noproc`. As

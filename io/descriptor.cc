@@ -101,6 +101,19 @@ void Descriptor::tell_end(int error) noexcept {
 
 // ---- moving ----
 
+namespace {
+
+// The first descriptor of a hub needs an event loop, which needs descriptors.
+FdPoller& poller_for(Hub& hub, const Address& address) {
+  try {
+    return poller_of(hub);
+  } catch (const std::system_error& error) {
+    throw_io_error(error.code().value(), "io.poll", address);
+  }
+}
+
+}  // namespace
+
 void Descriptor::settle(std::int64_t deadline) {
   Hub& here = Hub::current();
   if (is_at(&here)) [[likely]]
@@ -109,7 +122,7 @@ void Descriptor::settle(std::int64_t deadline) {
     leave_home(here, deadline);
     if (is_at(&here)) return;  // another greenlet of this hub waited, too, and was first
   }
-  FdPoller& poller = poller_of(here);
+  FdPoller& poller = poller_for(here, address_);
   if (poller.is_simulated() != is_simulated(fd())) {
     throw std::logic_error("greenroom: a socket is either a simulation's or the kernel's; make " +
                            to_string(address_) + " where it is used");

@@ -40,6 +40,7 @@ bool is_connection_lost(int error) {
     case EHOSTUNREACH:
     case EOPNOTSUPP:
     case ENETUNREACH:
+    case ETIMEDOUT:
       return true;
     default:
       return false;
@@ -47,6 +48,11 @@ bool is_connection_lost(int error) {
 }
 
 enum class Found : std::uint8_t { connection, nothing, no_descriptor };
+
+[[noreturn]] void throw_too_late(Found found, const detail::Descriptor& listener) {
+  detail::throw_io_error(found == Found::no_descriptor ? EMFILE : ETIMEDOUT, accept_operation,
+                         listener.address());
+}
 
 // One attempt; throws what says something of the listener.
 Found try_accept(const detail::Descriptor& listener, std::optional<Stream>& accepted) {
@@ -86,7 +92,7 @@ Stream Listener::accept(Wait wait) {
   std::optional<Stream> accepted;
   Found found = try_accept(listener, accepted);
   if (found == Found::connection) return std::move(*accepted);
-  if (wait.is_poll()) detail::throw_io_error(ETIMEDOUT, accept_operation, listener.address());
+  if (wait.is_poll()) throw_too_late(found, listener);
 
   const std::int64_t deadline = wait.to_deadline();
   std::int64_t back_off = first_back_off;
@@ -104,10 +110,7 @@ Stream Listener::accept(Wait wait) {
     }
     found = try_accept(listener, accepted);
     if (found == Found::connection) return std::move(*accepted);
-    if (!is_in_time) {
-      detail::throw_io_error(found == Found::no_descriptor ? EMFILE : ETIMEDOUT, accept_operation,
-                             listener.address());
-    }
+    if (!is_in_time) throw_too_late(found, listener);
   }
 }
 

@@ -11,7 +11,7 @@ namespace greenroom::tcp {
 
 struct ListenOptions {
   int backlog = 1024;       // connections the kernel keeps until they are accepted
-  bool reuse_port = false;  // several listeners share the port, and the kernel the connections out
+  bool reuse_port = false;  // several listeners share the port; the kernel deals connections out
 };
 
 // Move-only; for one hub at a time, with one greenlet that accepts. The destructor closes it.

@@ -36,8 +36,9 @@ class Stream {
   Stream() = default;
 
   // **Blocks.** until there are bytes: at least one, at most what fits, in the order they were
-  // sent; 0 at the end of the stream. Throws IoError, timed_out if the wait was over first. Killed
-  // while parked, it has read nothing. ConcurrentUse if another greenlet reads. As recv.
+  // sent; 0 at the end of the stream. Throws IoError, timed_out if the wait was over first, and
+  // std::invalid_argument for an empty buffer. Killed while parked, it has read nothing.
+  // ConcurrentUse if another greenlet reads. As recv.
   std::size_t read_some(std::span<std::byte> buffer, Wait wait = Wait::forever());
 
   // **Blocks.** until the kernel has taken all of it. Throws IoError; the wait is for the whole,

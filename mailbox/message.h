@@ -4,6 +4,7 @@
 // thread-safe; it moves between hubs by moving through an inbox.
 #pragma once
 
+#include <cassert>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
@@ -77,7 +78,7 @@ class Message : public detail::PostNode {
 
   template <class T>
   bool is() const noexcept;
-  // The value; T must be its type.
+  // The value. is<T>() must be true: asserted.
   template <class T>
   T& as() noexcept;
   template <class T>
@@ -171,6 +172,7 @@ bool Message::is() const noexcept {
 
 template <class T>
 T& Message::as() noexcept {
+  assert(is<T>());
   return *static_cast<std::remove_cvref_t<T>*>(MessageAccess::value(*this));
 }
 

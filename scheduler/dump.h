@@ -7,9 +7,8 @@
 
 namespace greenroom {
 
-// Everything parked on this thread's hub - name, reason, age, stack - as text. Other hubs are
-// listed without stacks' frames of running greenlets. For logs and the debugger; safe at any time
-// on the hub's thread.
+// Everything that lives on this thread's hub, as text: name, state, what it waits for, since when,
+// and, of what is parked, where. For logs and the debugger; safe at any time on the hub's thread.
 std::string dump();
 
 namespace detail {

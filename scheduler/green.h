@@ -1,10 +1,12 @@
-// gevent's world: greenlets, sleeping, timeouts, events. Queues are in "greenroom/mailbox/queue.h".
+// gevent's world: greenlets, sleeping, timeouts, events, locks. Queues are in
+// "greenroom/mailbox/queue.h".
 #pragma once
 
 #include "greenroom/scheduler/event.h"
 #include "greenroom/scheduler/greenlet.h"
 #include "greenroom/scheduler/hub.h"
 #include "greenroom/scheduler/interrupt.h"
+#include "greenroom/scheduler/lock.h"
 #include "greenroom/scheduler/sleep.h"
 #include "greenroom/scheduler/time.h"
 #include "greenroom/scheduler/timeout.h"

@@ -181,8 +181,7 @@ bool GreenletHandle::join(Wait wait) const {
       target.add_observer(joiner);
       result = park("greenlet.join", deadline, waits_for);
     } else {
-      // News from there is enough to wait for. In a group of hubs the others are seen.
-      const Hold hold = self.hub->group() ? Hold() : self.hub->hold();
+      const Hold hold = self.hub->hold_for_news_from(target.home->number());
       auto* joiner = new RemoteJoiner(self);
       on_home(target, [joiner](GreenletTask& home) {
         home.has_ended() ? RemoteJoiner::wake_joiner(*joiner, home) : home.add_observer(*joiner);
@@ -307,7 +306,7 @@ void killall(const std::vector<Greenlet<>>& greenlets, std::exception_ptr except
   for (const Greenlet<>& greenlet : greenlets) {
     if (!greenlet.ready()) greenlet.kill(exception, std::chrono::nanoseconds(0));
   }
-  for (const Greenlet<>& greenlet : greenlets) greenlet.join(wait);
+  joinall(greenlets, wait);
 }
 
 }  // namespace green

@@ -222,7 +222,8 @@ class Greenlet : public detail::GreenletHandle {
 
   operator Greenlet<>() const requires(!std::is_void_v<T>) { return Greenlet<>(task()); }
 
-  // Its pid as an actor; it becomes one if it was none. Needs actors.h. Only on the greenlet's hub.
+  // Its pid as an actor; it becomes one if it was none. Needs actors.h. Only on the greenlet's hub:
+  // std::logic_error on another.
   Pid pid() const;
 };
 
@@ -248,12 +249,13 @@ auto spawn_later(std::chrono::nanoseconds delay, F f, A... a)
   return handle;
 }
 
-// **Blocks.** until all have ended or the wait is over. Those that have, in the order in which they
-// ended. As gevent.joinall.
+// **Blocks.** until all have ended or the wait is over. Those that have: first those that had
+// before, then the others of this hub in the order in which they ended, then those of other hubs.
+// As gevent.joinall.
 std::vector<Greenlet<>> joinall(const std::vector<Greenlet<>>& greenlets,
                                 Wait wait = Wait::forever());
 
-// **Blocks.** until all have ended. As gevent.killall.
+// **Blocks.** until all have ended or the wait is over. As gevent.killall.
 void killall(const std::vector<Greenlet<>>& greenlets, std::exception_ptr exception = {},
              Wait wait = Wait::forever());
 

@@ -141,8 +141,10 @@ class Hub {
   }
   // It delivers what is left and runs nothing any more.
   bool is_ending() const { return is_ending_; }
-  void join(detail::HubGroup* group) { group_ = group; }
-  detail::HubGroup* group() const { return group_; }
+  void join(std::shared_ptr<detail::HubGroup> group);
+  const std::shared_ptr<detail::HubGroup>& group() const { return group_; }
+  // For a wait for news from the hub of that port. A hub of the same group needs none: it is seen.
+  Hold hold_for_news_from(std::uint32_t port);
   // Nothing can wake anything any more: throws LoopExit into the root.
   void conclude_loop_exit();
 
@@ -319,7 +321,7 @@ class Hub {
   detail::Task* last_task_ = nullptr;
   std::size_t task_count_ = 0;
   std::atomic<std::size_t> load_{0};  // task_count_ at the last housekeeping
-  detail::HubGroup* group_ = nullptr;
+  std::shared_ptr<detail::HubGroup> group_;
   bool is_ending_ = false;
   bool wants_to_be_alone_ = false;  // the thread's own task is in wait_until_alone()
   std::unique_ptr<detail::HubExtension> extensions_[2];

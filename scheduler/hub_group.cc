@@ -1,9 +1,8 @@
 #include "greenroom/scheduler/hub_group.h"
 
 #include <algorithm>
-#include <chrono>
-#include <condition_variable>
 #include <mutex>
+#include <utility>
 #include <vector>
 
 #include "greenroom/scheduler/dump.h"
@@ -16,10 +15,10 @@ struct HubGroup::State {
   struct Member {
     Hub* hub;
     Role role;
-    bool is_quiet;
+    bool is_quiet = false;
+    bool is_posted_to = false;
   };
   std::mutex mutex;
-  std::condition_variable left;
   std::vector<Member> members;
 
   // With the lock. A quiet hub sends nothing, so if all are quiet and no inbox holds anything,
@@ -41,36 +40,43 @@ struct HubGroup::State {
   }
 };
 
+std::shared_ptr<HubGroup> HubGroup::make() { return std::shared_ptr<HubGroup>(new HubGroup); }
+
 HubGroup::HubGroup() : state_(std::make_unique<State>()) {}
 HubGroup::~HubGroup() = default;
 
 void HubGroup::add(Hub& hub, Role role) {
   const std::lock_guard lock(state_->mutex);
-  state_->members.push_back({&hub, role, false});
-  hub.join(this);
+  state_->members.push_back({&hub, role});
+  hub.join(shared_from_this());
 }
 
 void HubGroup::remove(Hub& hub) {
+  const std::shared_ptr<HubGroup> until_unlocked = shared_from_this();
   const std::lock_guard lock(state_->mutex);
   std::erase_if(state_->members, [&](const State::Member& member) { return member.hub == &hub; });
   hub.join(nullptr);
-  state_->left.notify_all();
   state_->conclude_if_all_are_quiet();  // it may have been the last that was not
 }
 
-bool HubGroup::wait_until_none(Role role, std::int64_t deadline) {
-  std::unique_lock lock(state_->mutex);
-  const auto until = std::chrono::steady_clock::time_point(std::chrono::nanoseconds(deadline));
-  return state_->left.wait_until(lock, until, [&] {
-    return std::none_of(state_->members.begin(), state_->members.end(),
-                        [&](const State::Member& member) { return member.role == role; });
-  });
+bool HubGroup::has_any(Role role) const {
+  const std::lock_guard lock(state_->mutex);
+  return std::any_of(state_->members.begin(), state_->members.end(),
+                     [&](const State::Member& member) { return member.role == role; });
 }
 
 void HubGroup::post_to_all(Role role, const std::function<void(Hub&)>& f) {
   const std::lock_guard lock(state_->mutex);
   for (const State::Member& member : state_->members) {
     if (member.role == role) member.hub->post([f, hub = member.hub] { f(*hub); });
+  }
+}
+
+void HubGroup::post_to_new(Role role, const std::function<void(Hub&)>& f) {
+  const std::lock_guard lock(state_->mutex);
+  for (State::Member& member : state_->members) {
+    if (member.role != role || std::exchange(member.is_posted_to, true)) continue;
+    member.hub->post([f, hub = member.hub] { f(*hub); });
   }
 }
 

@@ -81,7 +81,7 @@ struct HubBinding {
       std::fprintf(stderr,
                    "greenroom: %zu greenlets did not end with their thread and were abandoned\n",
                    abandoned);
-      if (hub->group()) hub->group()->remove(*hub);
+      if (const auto group = hub->group()) group->remove(*hub);
       detail::end_stall_watch(*hub);
       static_cast<void>(hub.release());
       return;
@@ -155,7 +155,7 @@ Hub::~Hub() {
   end_latecomers();
   // Only now: as long as it was in, who waits for an answer from here is not told that none can
   // come.
-  if (group_) group_->remove(*this);
+  if (const auto group = group_) group->remove(*this);
   holds_->port = nullptr;
   destroy_retired();
   while (Fiber* fiber = idle_runners_) {
@@ -202,6 +202,16 @@ bool Hub::post_to(detail::Port& port, std::function<void()> f) {
 }
 
 Hold Hub::hold() { return Hold(holds_); }
+
+void Hub::join(std::shared_ptr<detail::HubGroup> group) {
+  group_ = std::move(group);
+  port_.set_group(group_.get());
+}
+
+Hold Hub::hold_for_news_from(std::uint32_t port) {
+  const detail::Port* there = detail::Port::at(port);
+  return group_ && there && there->group() == group_.get() ? Hold() : hold();
+}
 
 std::size_t Hub::end_all_tasks(std::int64_t grace) {
   assert(current_ == thread_task_);

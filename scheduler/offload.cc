@@ -62,8 +62,14 @@ void run_on_pool(std::function<void()> work) {
     shared.has_work.notify_one();
     return;
   }
+  try {
+    std::thread(run_thread).detach();
+  } catch (...) {
+    if (shared.threads > 0) return;  // one of them will come to it
+    shared.work.pop_back();
+    throw;
+  }
   ++shared.threads;
-  std::thread(run_thread).detach();
 }
 
 }  // namespace greenroom::detail

@@ -75,15 +75,6 @@ void wake_by_post(Port& port, Task& task, std::uint64_t epoch) {
   if (!port.push(*post)) drop_wake(*post);
 }
 
-bool WaitQueue::wake_one() noexcept {
-  while (!empty()) {
-    WaitNode& node = front();
-    node.unlink();
-    if (wake(*node.task, node.epoch)) return true;
-  }
-  return false;
-}
-
 void WaitQueue::wake_all() {
   while (!empty()) {
     WaitNode& node = front();

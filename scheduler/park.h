@@ -102,9 +102,6 @@ class WaitQueue {
   // For a waiter whose turn came to nothing.
   void push_front(WaitNode& node) { insert_before(front(), node); }
 
-  // Wakes the first waiter that is still waiting; false if there was none. All waiters live on the
-  // current hub.
-  bool wake_one() noexcept;
   // Wakes all, wherever they live.
   void wake_all();
 

@@ -58,6 +58,9 @@ class Port {
   void wake() noexcept;
 
   std::uint32_t number() const { return number_; }
+  // Which group its hub is in, to be compared; null: none. Any thread.
+  const void* group() const noexcept { return group_.load(std::memory_order_acquire); }
+  void set_group(const void* group) noexcept { group_.store(group, std::memory_order_release); }
 
  private:
   friend struct DebugLayout;
@@ -68,6 +71,7 @@ class Port {
   alignas(64) std::atomic<PostNode*> inbox_{nullptr};
   alignas(64) std::atomic<std::uint32_t> sleep_word_{0};
   std::atomic<int> wake_descriptor_{-1};
+  std::atomic<const void*> group_{nullptr};
   std::uint32_t number_;
   bool in_use_ = false;  // under the table's lock
   Hub* hub_ = nullptr;   // whose it is; for debuggers only

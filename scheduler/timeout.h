@@ -43,6 +43,8 @@ class ExpiringScope : public TimerNode {
   }
   // Unique in the process.
   std::uint64_t id() const { return sequence; }
+  // Neither will it fire, nor has it anything left to throw.
+  bool is_over() const { return !is_armed() && !has_fired_; }
 
  protected:
   enum class Kind : std::uint8_t { once, deadline };
@@ -80,6 +82,11 @@ class DeadlineScope : public ExpiringScope {
 // Throws the oldest TimeoutError that is pending for the current task, if there is one.
 void throw_expired(Task& self);
 
+// One of Timeout::start_detached().
+bool is_detached(TimerRef ref) noexcept;
+// By the greenlet that has started it: what was left; nothing if it has fired or is not its own.
+std::optional<std::chrono::nanoseconds> cancel_detached(TimerRef ref);
+
 // The nearest deadline that the current task inherits; no_deadline if none.
 std::int64_t inherited_deadline() noexcept;
 
@@ -98,7 +105,7 @@ class Timeout {
   void cancel() { scope_.disarm(); }
 
   // Stays armed without a handle until it fires or this greenlet ends; in a server's handler, until
-  // the handler ends.
+  // the handler ends. This greenlet may cancel it: cancel_timer(ref).
   static TimerRef start_detached(std::chrono::nanoseconds duration);
 
  private:

@@ -71,7 +71,7 @@ class Threads {
 
   const Options options_;
   detail::FirstActor body_;
-  HubGroup group_;
+  const std::shared_ptr<HubGroup> group_ = HubGroup::make();
   green::Event body_ended_;
   green::Event stop_;
   std::exception_ptr stuck_;
@@ -97,7 +97,7 @@ void Threads::rethrow() {
 
 void Threads::run_main() {
   Hub& hub = Hub::current();
-  group_.add(hub, HubGroup::Role::main);
+  group_->add(hub, HubGroup::Role::main);
   greenroom::detail::list_hub(hub);
   std::vector<std::thread> workers;
   for (int i = 1; i < options_.hubs; ++i) {
@@ -111,19 +111,23 @@ void Threads::run_main() {
   end_hub(hub, 1);
   for (std::thread& worker : workers) worker.join();
   const std::int64_t grace = std::chrono::nanoseconds(shutdown_grace + kill_grace).count();
-  if (!group_.wait_until_none(HubGroup::Role::own_thread,
-                              greenroom::detail::add_saturated(hub.now(), grace))) {
+  const std::int64_t deadline = greenroom::detail::add_saturated(hub.now(), grace);
+  while (group_->has_any(HubGroup::Role::own_thread) && hub.now() < deadline) {
+    end_own_threads();  // of latecomers, too
+    sleep(std::chrono::milliseconds(1));
+  }
+  if (group_->has_any(HubGroup::Role::own_thread)) {
     const std::lock_guard lock(mutex_);
     leaks_.push_back("an actor placed on its own thread has not ended");
   }
   check(hub);
   greenroom::detail::unlist_hub(hub);
-  group_.remove(hub);
+  group_->remove(hub);
 }
 
 void Threads::run_worker(std::promise<void>& started) {
   Hub& hub = Hub::current();
-  group_.add(hub, HubGroup::Role::worker);
+  group_->add(hub, HubGroup::Role::worker);
   greenroom::detail::list_hub(hub);
   started.set_value();
   {
@@ -134,7 +138,7 @@ void Threads::run_worker(std::promise<void>& started) {
   end_hub(hub, 1);
   check(hub);
   greenroom::detail::unlist_hub(hub);
-  group_.remove(hub);
+  group_->remove(hub);
 }
 
 // Not by a monitor: the thread's own stack stays a greenlet that is no actor.
@@ -148,7 +152,8 @@ void Threads::run_body() {
 }
 
 void Threads::end_own_threads() {
-  group_.post_to_all(HubGroup::Role::own_thread, [](Hub& hub) {
+  group_->post_to_new(HubGroup::Role::own_thread, [](Hub& hub) {
+    if (hub.is_ending()) return;
     green::spawn([&hub] { end_hub(hub, 2); });  // the thread's own task, and this one
   });
 }
@@ -162,7 +167,7 @@ void Threads::check(Hub& hub) {
 void Threads::dump_and_abort() {
   std::fprintf(stderr, "greenroom: the test has not ended in time; what its hubs do:\n");
   for (const auto role : {HubGroup::Role::main, HubGroup::Role::worker, HubGroup::Role::own_thread})
-    group_.post_to_all(role, [](Hub&) { std::fputs(dump().c_str(), stderr); });
+    group_->post_to_all(role, [](Hub&) { std::fputs(dump().c_str(), stderr); });
   // A hub that says nothing is kept busy by a greenlet that does not come to a suspension point.
   std::this_thread::sleep_for(answer_time);
   std::fputs("greenroom: a hub that is not listed above does not come round\n", stderr);

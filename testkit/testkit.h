@@ -76,8 +76,8 @@ struct SimulationReport {
 // killed it spawns. A server that waits for mail is at a suspension point. The victim gets what
 // exit(pid, kill) gives an actor and kill() a greenlet.
 // Sockets are those of the simulation's own network; one that is still open at the end is a leak.
-// Throws what run_actors does, and LivelockError; the seed is printed whenever it throws or a
-// GoogleTest check has failed.
+// Throws what run_actors does, LivelockError, and std::invalid_argument if GREENROOM_SEED is no
+// number; the seed is printed whenever it throws, aborts, or a GoogleTest check has failed.
 SimulationReport simulate(Simulation simulation, std::function<void()> body);
 
 // The network of a simulation: what tcp:: uses there in the kernel's place. Every address is one of
@@ -97,7 +97,8 @@ class Network {
   // More sockets than this are not open at the same time: EMFILE. At first 65536.
   void descriptor_limit(std::size_t limit);
 
-  // From now on nothing passes between this endpoint and any other; port 0: any port of the host. A
+  // From now on nothing passes between this endpoint and any other; port 0: any port of the host,
+  // which is a number and no name. A
   // client's own endpoint is its Stream::local(). Connections stay, and what was sent arrives once
   // it heals; unless an end loses its patience first: as on Linux, connect after 127 s, and who
   // waits for an answer to what it has sent after 924.6 s, both with ETIMEDOUT.

@@ -121,7 +121,7 @@ def greenroom_benchmark(name, srcs = None, deps = [], copts = [], **attributes):
     native.cc_binary(
         name = name,
         srcs = srcs or [name + ".cc"],
-        deps = deps + ["//third_party:benchmark"],
+        deps = deps,
         copts = _COPTS + copts,
         testonly = True,
         **attributes

@@ -80,7 +80,7 @@ class Client {
       room_.reset();
       return write("! your nick was taken while the room restarted");
     }
-    write("* " + *room_ + " restarted " + server().find()->pid().to_string());
+    write("* " + *room_ + " restarted " + room_pid_.to_string());
   }
 
  private:
@@ -123,7 +123,8 @@ class Client {
       if (!joined && joined.reason() == Reason::timeout) throw CallError(joined.reason());
       const auto room = server().find();
       if (!joined || !room) continue;
-      watch_ = monitor(room->pid());
+      room_pid_ = room->pid();
+      watch_ = monitor(room_pid_);
       return *joined;
     }
   }
@@ -141,14 +142,15 @@ class Client {
     if (verb == "/leave") return leave();
     const auto who = try_call(server().waiting(), Room::Who{});
     if (!who) return write("! " + who.reason().to_string());
-    std::string line = "* " + *room_ + " who " + server().find()->pid().to_string();
-    for (const std::string& nick : *who) line += " " + nick;
+    std::string line = "* " + *room_ + " who " + who->room.to_string();
+    for (const std::string& nick : who->nicks) line += " " + nick;
     write(line);
   }
 
   tcp::Stream& stream_;
   std::string nick_;
   std::optional<std::string> room_;
+  Pid room_pid_;
   MonitorRef watch_;
 };
 
@@ -172,7 +174,11 @@ void connection(tcp::Stream stream) {
   } catch (const IoError& error) {
     // The client is gone, does not read, or sent a line that is too long: that is no failure of
     // ours.
-    if (error.code() == std::errc::message_size) stream.write_all("! line too long\n", 100ms);
+    if (error.code() != std::errc::message_size) return;
+    try {
+      stream.write_all("! line too long\n", 100ms);
+    } catch (const IoError&) {  // gone by now
+    }
   }
 }
 

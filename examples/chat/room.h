@@ -34,6 +34,10 @@ class Room {
     std::string text;
   };
   struct Who {};
+  struct Members {
+    greenroom::Pid room;
+    std::vector<std::string> nicks;
+  };
   struct Crash {};
 
   explicit Room(std::string name) : name_(std::move(name)) {
@@ -61,10 +65,10 @@ class Room {
     tell(last_.back());
   }
 
-  std::vector<std::string> handle(const Who&) {
-    std::vector<std::string> nicks;
-    for (const auto& [pid, member] : members_) nicks.push_back(member.nick);
-    return nicks;
+  Members handle(const Who&) {
+    Members answer{greenroom::self(), {}};
+    for (const auto& [pid, member] : members_) answer.nicks.push_back(member.nick);
+    return answer;
   }
 
   void handle(const Crash&) { throw std::runtime_error("room " + name_ + " was told to crash"); }

@@ -1,4 +1,4 @@
-// A chat room in fifty lines, written against nothing but the public headers.
+// A chat room, written against nothing but the public headers.
 // The POSIX headers come first on purpose: none of their names may be in the way of ours.
 #include <signal.h>  // NOLINT(modernize-deprecated-headers): it is what programs include
 #include <sys/socket.h>

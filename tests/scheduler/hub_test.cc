@@ -226,20 +226,20 @@ TEST(LoopExit, ComesWhenTheLastHoldIsReleased) {
 TEST(LoopExit, OfAGroupComesWhenAllOfItsHubsAreQuiet) {
   Event gate;
   std::atomic<bool> is_waiting{false};
-  detail::HubGroup group;
+  const auto group = detail::HubGroup::make();
   Hub& main = green::get_hub();
-  group.add(main, detail::HubGroup::Role::main);
+  group->add(main, detail::HubGroup::Role::main);
   std::thread other([&] {
     Hub& hub = green::get_hub();
-    group.add(hub, detail::HubGroup::Role::worker);
+    group->add(hub, detail::HubGroup::Role::worker);
     is_waiting = true;
     EXPECT_TRUE(gate.wait());
-    group.remove(hub);
+    group->remove(hub);
   });
   while (!is_waiting) yield();
   Event never;
   EXPECT_THROW(never.wait(), green::LoopExit);
-  group.remove(main);
+  group->remove(main);
   gate.set();
   other.join();
 }

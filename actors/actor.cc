@@ -34,7 +34,7 @@ void fail_orphaned_replies(Actor& actor, const ExitReason& reason) noexcept {
   for (ReplyHandle& handle : orphans) fail_reply(handle, reason);
 }
 
-// ---- the actors' part of a hub ----
+// The actors' part of a hub.
 
 namespace {
 
@@ -68,7 +68,7 @@ EndingScope::EndingScope(Task& task, const ExitReason& reason) noexcept
 
 EndingScope::~EndingScope() { hub_.ending = outer_; }
 
-// ---- who is running ----
+// Who is running.
 
 namespace {
 
@@ -178,7 +178,7 @@ Actor* current_actor_if_any() noexcept {
   return task && task->extension ? &actor_of(*task) : nullptr;
 }
 
-// ---- end ----
+// End.
 
 void free_names(Actor& actor) {
   if (!actor.extras) return;

@@ -212,7 +212,7 @@ void send_cast(NamedServer to, MessagePointer request) noexcept {
 
 void throw_call_error(const ReplyCell& cell) { throw CallError(*cell.failure); }
 
-// ---- start ----
+// Start.
 
 Pid start_server(ServerTask& task, const SpawnOptions* options, bool is_linked) {
   // Ours until it is started: what is pending for the caller is thrown before that.

@@ -20,11 +20,13 @@ class ExitReason {
   ExitReason(std::string_view tag);
   ExitReason(const char* tag) : ExitReason(std::string_view(tag)) {}
   ExitReason(const std::string& tag) : ExitReason(std::string_view(tag)) {}
-  // E.g. ExitReason("shutdown", Why{...}): as {shutdown, Why}.
+  // E.g. ExitReason("shutdown", Why{...}): as {shutdown, Why}. Text is kept as a std::string.
   template <class T>
   ExitReason(std::string_view tag, T detail)
-      : body_(new Detailed<std::conditional_t<std::is_same_v<T, const char*>, std::string, T>>(
-            tag, std::move(detail))) {}
+      : body_(new Detailed<Kept<T>>(tag, Kept<T>(std::move(detail)))) {
+    static_assert(!std::is_pointer_v<Kept<T>>,
+                  "ExitReason: a detail outlives its actor and is a value, not a pointer");
+  }
   // In a catch block: the reason of an actor whose body threw. The tag is "error".
   static ExitReason from_current_exception();
 
@@ -90,6 +92,10 @@ class ExitReason {
   constexpr explicit ExitReason(const Body& body) : body_(&body) {}
 
  private:
+  template <class T>
+  using Kept = std::conditional_t<std::is_same_v<T, const char*> || std::is_same_v<T, char*> ||
+                                      std::is_same_v<T, std::string_view>,
+                                  std::string, T>;
   struct Owned : Body {
     Owned(std::string_view reason_tag, const std::type_info* type)
         : Body(reason_tag, type), text(reason_tag) {

@@ -71,7 +71,7 @@ struct RequestOf final : Request {
   M value;
 };
 
-// ---- what S::handle(M) is ----
+// What S::handle(M) is.
 
 template <class S, class M>
 concept HandlesByValue = requires(S& server, M&& message) {

@@ -14,7 +14,7 @@ namespace greenroom {
 
 namespace detail {
 
-// ---- one child ----
+// One child.
 
 Outcome<Pid> start_one(const ChildSpec& spec) {
   try {
@@ -199,7 +199,7 @@ void check_options(int intensity, std::chrono::nanoseconds period) {
   if (period.count() <= 0) throw std::invalid_argument("supervisor: the period must be positive");
 }
 
-// ---- the server ----
+// The server.
 
 SupervisorServer::SupervisorServer(SupervisorOptions options)
     : core(make_static_supervisor(std::move(options))) {

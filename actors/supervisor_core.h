@@ -83,7 +83,7 @@ struct SupervisorServer {
   std::unique_ptr<SupervisorCore> core;
 };
 
-// ---- what both kinds do with one child ----
+// What both kinds do with one child.
 
 // Starts it; its pid (nobody, if it ignores its start), or why it did not start.
 Outcome<Pid> start_one(const ChildSpec& spec);

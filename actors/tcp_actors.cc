@@ -11,7 +11,7 @@
 
 namespace greenroom::detail {
 
-// ---- the acceptor ----
+// The acceptor.
 
 Acceptor::Acceptor(tcp::ServeOptions options, Take take)
     : options_(std::move(options)),
@@ -37,7 +37,7 @@ void Acceptor::handle(Run) {
   }
 }
 
-// ---- active mode ----
+// Active mode.
 
 namespace {
 

@@ -30,7 +30,7 @@ Descriptor::Descriptor(int fd, const Address& address) : PolledFd(fd), address_(
 
 Descriptor::~Descriptor() { assert(armed_ == interest::none && !waiters_[0] && !waiters_[1]); }
 
-// ---- waiting ----
+// Waiting.
 
 void Descriptor::check_free(Direction direction) const {
   const Waiter* other = waiters_[static_cast<int>(direction)];
@@ -99,7 +99,7 @@ void Descriptor::tell_end(int error) noexcept {
   }
 }
 
-// ---- moving ----
+// Moving.
 
 namespace {
 
@@ -175,7 +175,7 @@ void Descriptor::abandon_move(DescriptorMove& move) noexcept {
   if (!move.is_complete && !move.cancel()) home_.reset();  // the old home has let it go just now
 }
 
-// ---- ending ----
+// Ending.
 
 void Descriptor::end(std::unique_ptr<Descriptor> descriptor) noexcept {
   if (!descriptor) return;

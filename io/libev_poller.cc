@@ -45,7 +45,7 @@ bool is_wake_descriptor(int fd) noexcept {
   return false;
 }
 
-// ---- descriptors ----
+// Descriptors.
 
 static_assert(sizeof(ev_io) <= 48 && alignof(ev_io) <= 8);
 
@@ -79,7 +79,7 @@ void LibevPoller::set_interest(PolledFd& polled, std::uint8_t interest) noexcept
   ev_io_start(loop_, &watcher);
 }
 
-// ---- the loop ----
+// The loop.
 
 struct LibevPoller::Watchers {
   ev_io wake;

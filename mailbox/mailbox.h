@@ -82,7 +82,7 @@ class Mailbox {
     while (head_) pop_front();
   }
 
-  // ---- for receive ----
+  // For receive.
   void start_scan() noexcept { scan_ = &head_; }
   Message* scanned() const noexcept { return *scan_; }
   void skip() noexcept { scan_ = next_link(**scan_); }

@@ -1,11 +1,10 @@
-#pragma once
-
 // What the compiler wrote down for exceptions about one function (.eh_frame): how its frames are
 // built, and where its handlers are listed. DWARF 4, section 6.4, with what the Linux Standard Base
 // says of .eh_frame_hdr.
 //
 // Thread-safe and async-signal-safe (_dl_find_object takes no lock), allocates nothing. Code that
 // was made at run time is not found.
+#pragma once
 
 #include <cstdint>
 
@@ -34,7 +33,7 @@ struct FrameDescription {
   bool has_augmentation = false;
 };
 
-/// That of the function `address` is in; false if there is none, or none we can follow.
+// That of the function `address` is in; false if there is none, or none we can follow.
 bool find_frame_description(std::uintptr_t address, FrameDescription& to) noexcept;
 
 }  // namespace greenroom::detail

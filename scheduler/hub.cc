@@ -74,7 +74,7 @@ void Hub::end_latecomers() {
   }
 }
 
-// ---- tasks ----
+// Tasks.
 
 void Hub::adopt(Task& task) {
   task.hub = this;
@@ -125,7 +125,7 @@ void Hub::finish(Task& task) {
   drop_reference(task);
 }
 
-// ---- running ----
+// Running.
 
 bool Hub::extend_slice(std::size_t mail) noexcept {
   if (slice_.extension == mail_slice) slice_.extension = static_cast<int>(slice_for(mail));
@@ -313,7 +313,7 @@ std::pair<const std::byte*, const std::byte*> Hub::stack_bounds(const Task& task
   return {fiber->stack().base, fiber->stack().top()};
 }
 
-// ---- parking ----
+// Parking.
 
 namespace {
 
@@ -390,7 +390,7 @@ ParkResult Hub::yield() noexcept {
   return self.result;
 }
 
-// ---- hub work ----
+// Hub work.
 
 void Hub::housekeeping() {
   ++statistics_.housekeepings;

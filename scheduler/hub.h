@@ -126,7 +126,7 @@ class Hub {
   // armed.
   std::int64_t next_event();
 
-  // ---- for the runtime ----
+  // For the runtime.
   detail::Task* current_task() const { return current_; }
   detail::Task& root() { return *root_; }
   // The task that LoopExit is thrown into: the thread's own, unless set.

@@ -17,7 +17,7 @@ namespace greenroom::detail {
 
 namespace {
 
-// ---- Functions that are called
+// Functions that are called.
 
 // The name of the function that this slot is for, should it not have been called before: the
 // dynamic linker fills slots in at the first call. Empty if it is not such a slot.
@@ -96,7 +96,7 @@ bool is_catch_and_terminate(const std::uint8_t* function) {
   return false;
 }
 
-// ---- All ways from a landing pad
+// All ways from a landing pad.
 
 class Walk {
  public:

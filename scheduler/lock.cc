@@ -30,7 +30,7 @@ namespace green {
 
 using detail::ParkResult;
 
-// ---- Semaphore
+// Semaphore.
 
 struct Semaphore::Waiter final : detail::GrantNode {
   Waiter(detail::Task& task, Purpose why) : GrantNode(task), purpose(why) {}
@@ -103,7 +103,7 @@ int Semaphore::counter() const {
   return free_;
 }
 
-// ---- Lock and RLock
+// Lock and RLock.
 
 bool RLock::acquire(Wait wait) {
   const detail::Task& self = detail::enter_blocking_call();
@@ -143,7 +143,7 @@ bool RLock::is_mine() const {
 
 int RLock::count() const { return count_.load(std::memory_order_relaxed); }
 
-// ---- Condition
+// Condition.
 
 void Condition::check_held() const {
   if (!lock_.locked())
@@ -186,7 +186,7 @@ void Condition::notify(int count) {
 
 void Condition::notify_all() { notify(std::numeric_limits<int>::max()); }
 
-// ---- Barrier
+// Barrier.
 
 struct Barrier::Waiter final : detail::WaitNode {
   Waiter(detail::Task& task, std::uint64_t number) : WaitNode(task), round(number) {}

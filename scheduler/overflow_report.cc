@@ -20,7 +20,7 @@
 namespace greenroom::detail {
 namespace {
 
-// ---- The stack
+// The stack.
 
 using Line = SignalSafeLine;
 
@@ -104,7 +104,7 @@ void write_frames(UnwindContext context, const StackBounds& bounds) {
   writer.write_repetitions();
 }
 
-// ---- The report
+// The report.
 
 constinit std::atomic<std::size_t (*)(char*, std::size_t) noexcept> description = nullptr;
 
@@ -154,7 +154,7 @@ void write_stack(const greg_t* registers) {
   std::abort();
 }
 
-// ---- The handler
+// The handler.
 
 constexpr int handled_signals[] = {SIGSEGV, SIGBUS};
 struct sigaction previous_actions[2];  // written once, before the handler can run
@@ -200,7 +200,7 @@ bool install_handlers() {
   return true;
 }
 
-// ---- The alternate stack
+// The alternate stack.
 
 class AlternateStack {
  public:

@@ -1,5 +1,3 @@
-#pragma once
-
 // Stacks for fibers: a pool for one hub. Not thread-safe.
 //
 // Address space comes in slabs, each cut into slots of one size class. A slot is
@@ -27,6 +25,7 @@
 //   million comes; mincore, a system call as well; a canary below the second page: writing it costs
 //   each stack a page of memory, and frames step over words without writing them; stack depth as
 //   the switch saw it: blind to what was called between two switches.
+#pragma once
 
 #include <array>
 #include <cstddef>
@@ -53,34 +52,34 @@ class StackPool {
   static constexpr std::size_t max_size = std::size_t{256} << 20;
 
   StackPool();
-  /// Unmaps everything, stacks still in use as well.
+  // Unmaps everything, stacks still in use as well.
   ~StackPool();
   StackPool(const StackPool&) = delete;
   StackPool& operator=(const StackPool&) = delete;
 
-  /// A stack with `size`, 0 for the default, rounded up to a power of two, minus the guard (1/64,
-  /// from 4 to 64 KiB) and the colour. Throws std::bad_alloc, saying what to do, when the process
-  /// is out of address space or mappings, std::invalid_argument if `size` is over `max_size`.
+  // A stack with `size`, 0 for the default, rounded up to a power of two, minus the guard (1/64,
+  // from 4 to 64 KiB) and the colour. Throws std::bad_alloc, saying what to do, when the process
+  // is out of address space or mappings, std::invalid_argument if `size` is over `max_size`.
   Stack acquire(std::size_t size = 0);
 
-  /// Takes back what acquire gave; the next acquire of this size returns it.
+  // Takes back what acquire gave; the next acquire of this size returns it.
   void release(Stack stack) noexcept;
 
-  /// What is mapped stays so when the pool dies: somebody still refers to a frame on one of its
-  /// stacks.
+  // What is mapped stays so when the pool dies: somebody still refers to a frame on one of its
+  // stacks.
   void keep_for_ever() noexcept { is_kept_ = true; }
 
-  /// Something may be there for give_back().
+  // Something may be there for give_back().
   bool has_surplus() const { return has_surplus_; }
 
-  /// Counts what nobody needed since the last call as surplus. Makes up to 16 system calls: not
-  /// more often than about once a second, and no reason to wake up.
+  // Counts what nobody needed since the last call as surplus. Makes up to 16 system calls: not
+  // more often than about once a second, and no reason to wake up.
   void take_stock() noexcept;
 
   enum class HubState : bool { busy, about_to_sleep };
-  /// A step: makes surplus stacks of each size cold, 16 of those that take_stock() counted, or, for
-  /// a hub about to sleep, 128 of those and of what is over its limit. True if there are more.
-  /// Makes a system call for each run of neighbours.
+  // A step: makes surplus stacks of each size cold, 16 of those that take_stock() counted, or, for
+  // a hub about to sleep, 128 of those and of what is over its limit. True if there are more.
+  // Makes a system call for each run of neighbours.
   bool give_back(HubState hub) noexcept;
 
   struct Statistics {

@@ -11,7 +11,7 @@ namespace {
 
 void* to_frame(std::uintptr_t pc) { return reinterpret_cast<void*>(pc); }
 
-// ---- Which lines are the runtime's
+// Which lines are the runtime's.
 
 constexpr std::string_view runtime_prefixes[] = {
     "greenroom::detail::",

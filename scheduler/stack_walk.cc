@@ -9,7 +9,7 @@
 namespace greenroom::detail {
 namespace {
 
-// ---- The table of known rules
+// The table of known rules.
 
 // A rule and its address in one word, so that no reader sees half of one:
 //   address (47 bits) | the CFA is counted from fp (1) | fp saved at CFA - 8 * (n + 1), 0:
@@ -69,7 +69,7 @@ UnwindRule rule_at(std::uintptr_t address) {
   return rule;
 }
 
-// ---- The step
+// The step.
 
 // Reads a stack, which the sanitizers believe to have no business being read.
 #if defined(__clang__)

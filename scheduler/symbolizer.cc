@@ -70,7 +70,7 @@ struct Visit {
   }
 };
 
-// ---- Readable names
+// Readable names.
 
 void replace_all(std::string& text, std::string_view from, std::string_view to) {
   for (std::size_t at = 0; (at = text.find(from, at)) != std::string::npos; at += to.size()) {
@@ -129,7 +129,7 @@ void shorten(std::string& name) {
   if (name.size() > longest) name.replace(longest, std::string::npos, "...");
 }
 
-// ---- What is known of one address
+// What is known of one address.
 
 std::string describe_address(std::uintptr_t address) {
   char text[64];

@@ -1,5 +1,3 @@
-#pragma once
-
 // From code addresses to functions, files and lines, functions inlined there included: by
 // libbacktrace (a part of gcc), which reads DWARF and, where there is none, ELF symbol tables.
 //
@@ -9,6 +7,7 @@
 //
 // Rejected: libdw (a further package, slower to start); addr2line (a process per report); dladdr
 //   alone (knows no static function, no inlined one and no line).
+#pragma once
 
 #include <memory>
 #include <string>
@@ -24,22 +23,22 @@ struct SourceLine {
   bool is_inlined = false;
 };
 
-/// The lines one return address stands for, innermost first: functions inlined into one another,
-/// then the one that has the frame. Never empty.
+// The lines one return address stands for, innermost first: functions inlined into one another,
+// then the one that has the frame. Never empty.
 using SourceLines = std::shared_ptr<const std::vector<SourceLine>>;
 SourceLines symbolize(const void* return_address);
 // This thread is in it. The first time takes long: debug information is read.
 bool is_symbolizing() noexcept;
 
-/// Demangled, and without what no reader misses: default allocators, std::string spelled out. Text
-/// that is no mangled name is returned as it is.
+// Demangled, and without what no reader misses: default allocators, std::string spelled out. Text
+// that is no mangled name is returned as it is.
 std::string to_readable_name(std::string_view symbol);
 
-/// A path as its user knows it: relative in a Bazel build, elsewhere the file's name. A part of
-/// `file`; async-signal-safe.
+// A path as its user knows it: relative in a Bazel build, elsewhere the file's name. A part of
+// `file`; async-signal-safe.
 std::string_view to_short_path(std::string_view file) noexcept;
 
-/// What is known of one line without allocating; null pointers for what is not.
+// What is known of one line without allocating; null pointers for what is not.
 struct RawLine {
   const char* function = nullptr;  // mangled; the bare name of an inlined function
   const char* file = nullptr;
@@ -47,12 +46,12 @@ struct RawLine {
   bool is_inlined = false;
 };
 
-/// Calls visit(data, line) for each of the lines `symbolize` would return. Async-signal-safe, above
-/// all once `prepare_symbolizer` was called; needs some 10 KiB of stack.
+// Calls visit(data, line) for each of the lines `symbolize` would return. Async-signal-safe, above
+// all once `prepare_symbolizer` was called; needs some 10 KiB of stack.
 void visit_raw_lines(const void* return_address, void (*visit)(void* data, const RawLine& line),
                      void* data) noexcept;
 
-/// Opens the program file, so that a signal handler need not. Reads no debug information.
+// Opens the program file, so that a signal handler need not. Reads no debug information.
 void prepare_symbolizer() noexcept;
 
 }  // namespace greenroom::detail

@@ -1,7 +1,6 @@
-#pragma once
-
 // Reads the numbers and pointers of the tables that compilers write for exceptions: .eh_frame (the
 // Linux Standard Base's) and the language's data (the Itanium C++ ABI's). Trusts what it reads.
+#pragma once
 
 #include <cstddef>
 #include <cstdint>
@@ -55,8 +54,8 @@ class TableReader {
     }
   }
 
-  /// A pointer. The low four bits of a DW_EH_PE encoding give the size, the next three what it is
-  /// added to, the highest that the pointer is stored there. Null stays null.
+  // A pointer. The low four bits of a DW_EH_PE encoding give the size, the next three what it is
+  // added to, the highest that the pointer is stored there. Null stays null.
   std::uintptr_t take_encoded(std::uint8_t encoding) {
     const auto here = reinterpret_cast<std::uintptr_t>(position_);
     std::uintptr_t value = take_raw(encoding & 0x0f);
@@ -67,7 +66,7 @@ class TableReader {
     return value;
   }
 
-  /// Bytes of a fixed-size encoding.
+  // Bytes of a fixed-size encoding.
   static std::size_t size_of(std::uint8_t encoding) {
     switch (encoding & 0x07) {
       case 0x02:

@@ -32,7 +32,7 @@ namespace {
 
 using Destructor = void (*)(void* object);
 
-// ---- The traces of all live exceptions that have one
+// The traces of all live exceptions that have one.
 
 struct Node {
   void* object;
@@ -94,7 +94,7 @@ void destroy_with_trace(void* object) {
   std::free(node);
 }
 
-// ---- Which throws are captured
+// Which throws are captured.
 
 struct Excluded {
   static constexpr std::size_t max_types = 32;

@@ -1,5 +1,3 @@
-#pragma once
-
 // The stack at the throw, for exceptions caught later: our own __cxa_throw, which notes the stack
 // and goes on to the C++ runtime's. Catching, rethrowing and std::exception_ptr stay as they are.
 //
@@ -17,6 +15,7 @@
 //
 // With a statically linked libstdc++ (-static-libstdc++), link with -Wl,--wrap=__cxa_throw;
 // otherwise nothing is captured there.
+#pragma once
 
 #include <cstdint>
 #include <exception>
@@ -26,30 +25,30 @@
 
 namespace greenroom::detail {
 
-/// Whether throws on the calling thread are captured; off for a new thread.
+// Whether throws on the calling thread are captured; off for a new thread.
 void set_throw_capture(bool enabled) noexcept;
 
-/// Asked at each throw on a thread where capture is on: is there a greenlet to report it? Null, as
-/// at first, is yes. It must neither throw nor park. Any thread.
+// Asked at each throw on a thread where capture is on: is there a greenlet to report it? Null, as
+// at first, is yes. It must neither throw nor park. Any thread.
 void set_throw_capture_predicate(bool (*wanted)() noexcept) noexcept;
 
-/// Exceptions of exactly this type are never captured: those that steer, rather than tell of a
-/// mistake. At most 32 types. Any thread.
+// Exceptions of exactly this type are never captured: those that steer, rather than tell of a
+// mistake. At most 32 types. Any thread.
 void exclude_from_throw_capture(const std::type_info& type) noexcept;
 
-/// The stack at the first throw of the exception being handled, or of `exception`. Null if it was
-/// not captured; valid as long as the exception object lives.
+// The stack at the first throw of the exception being handled, or of `exception`. Null if it was
+// not captured; valid as long as the exception object lives.
 const StackTrace* trace_of_current_exception() noexcept;
 const StackTrace* trace_of(const std::exception_ptr& exception) noexcept;
 
-/// Of the calling thread, since it started.
+// Of the calling thread, since it started.
 struct ThrowCaptureCounters {
   std::uint64_t captured = 0;
   std::uint64_t over_limit = 0;  // wanted, but not captured
 };
 ThrowCaptureCounters throw_capture_counters() noexcept;
 
-/// A thread captures so many throws a second, then one in 64 until the second is over.
+// A thread captures so many throws a second, then one in 64 until the second is over.
 void set_throw_capture_limit(std::uint32_t per_second) noexcept;
 
 }  // namespace greenroom::detail

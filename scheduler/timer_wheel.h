@@ -1,5 +1,3 @@
-#pragma once
-
 // A hub's timers: a hierarchical timer wheel of intrusive nodes, exact to the nanosecond.
 //
 // Level L has 64 slots of 64^L ns. A timer sits at the level of its *distance* from now, in the
@@ -18,6 +16,7 @@
 //   timers of one tick fire out of order or make it quadratic.
 // Rejected: levels by the highest differing digit (tokio): simpler to scan, but once in 64^L ns
 //   *all* timers beyond the boundary come down together: one long stall at a million timers.
+#pragma once
 
 #include <array>
 #include <bit>
@@ -29,15 +28,15 @@
 
 namespace greenroom::detail {
 
-/// A timer, embedded in its owner. Must stay where it is while it is armed.
+// A timer, embedded in its owner. Must stay where it is while it is armed.
 struct TimerNode {
   TimerNode* next;                      // while armed; for the owner's use before and after
   TimerNode** previous_next = nullptr;  // whatever points at this node; null: not armed
   std::int64_t deadline;                // ns on the hub's steady clock; set by arm
   std::uint64_t sequence;  // order of arming, among equal deadlines; set by arm, or from
                            // take_sequence
-  /// Called once, when due, with the node already disarmed. May arm and cancel any timer, this one
-  /// too, and may free the node.
+  // Called once, when due, with the node already disarmed. May arm and cancel any timer, this one
+  // too, and may free the node.
   void (*fire)(TimerNode&) noexcept = nullptr;
 
   bool is_armed() const { return previous_next != nullptr; }
@@ -47,31 +46,31 @@ class TimerWheel {
  public:
   static constexpr std::int64_t no_deadline = std::numeric_limits<std::int64_t>::max();
 
-  /// `now` and all later ones are ns, not negative. The first timer gets the sequence after
-  /// `first_sequence`.
+  // `now` and all later ones are ns, not negative. The first timer gets the sequence after
+  // `first_sequence`.
   explicit TimerWheel(std::int64_t now, std::uint64_t first_sequence = 0);
   TimerWheel(const TimerWheel&) = delete;
   TimerWheel& operator=(const TimerWheel&) = delete;
 
-  /// O(1). The node must have its `fire` and not be armed; `deadline` is anything but
-  /// `no_deadline`. One in the past is due at the next fire_due.
+  // O(1). The node must have its `fire` and not be armed; `deadline` is anything but
+  // `no_deadline`. One in the past is due at the next fire_due.
   void arm(TimerNode& node, std::int64_t deadline);
 
-  /// O(1). Does nothing if the node is not armed. A node that is due but whose turn in fire_due has
-  /// not come is armed, and can be cancelled.
+  // O(1). Does nothing if the node is not armed. A node that is due but whose turn in fire_due has
+  // not come is armed, and can be cancelled.
   void cancel(TimerNode& node);
 
-  /// Fires every timer with deadline <= now, in the order of (deadline, arming), and returns how
-  /// many. What is armed meanwhile waits for a later call, even if due. A `now` before the last one
-  /// counts as the last one. Not to be called from a `fire`.
+  // Fires every timer with deadline <= now, in the order of (deadline, arming), and returns how
+  // many. What is armed meanwhile waits for a later call, even if due. A `now` before the last one
+  // counts as the last one. Not to be called from a `fire`.
   std::size_t fire_due(std::int64_t now);
 
-  /// The earliest deadline, `no_deadline` if there is none. Never late; early only if more than
-  /// `scan_limit` timers share a slot, and then one calls again after fire_due: at most once a
-  /// level.
+  // The earliest deadline, `no_deadline` if there is none. Never late; early only if more than
+  // `scan_limit` timers share a slot, and then one calls again after fire_due: at most once a
+  // level.
   std::int64_t next_deadline();
 
-  /// For a timer that is not to be armed, and wants a sequence of its own as well.
+  // For a timer that is not to be armed, and wants a sequence of its own as well.
   std::uint64_t take_sequence() { return ++last_sequence_; }
 
   std::size_t size() const { return size_; }

@@ -126,7 +126,7 @@ Passing find_passing(std::uintptr_t address, const Thrown& thrown) noexcept {
   return LanguageData(function).pass(address, thrown);
 }
 
-// ---- Answers that are kept
+// Answers that are kept.
 
 // The types asked about, few in a program, by number from 1 on; 0: one too many, or a pointer, of
 // which a handler may ask what it points to. A type that was unloaded leaves its number to the one

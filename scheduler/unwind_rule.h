@@ -1,18 +1,17 @@
-#pragma once
-
 // What the compiler wrote about one code address, for exceptions and debuggers (.eh_frame): where
 // the caller's stack pointer, frame pointer and return address are.
 //
 // Thread-safe and async-signal-safe (_dl_find_object takes no lock), allocates nothing. About 200
 // ns a call: stack_walk keeps the answers. Only the three registers above are followed; compiled
 // code needs no other one to find its caller, and anything stranger is `unknown`.
+#pragma once
 
 #include <cstdint>
 
 namespace greenroom::detail {
 
-/// CFA, DWARF's "canonical frame address", is the caller's stack pointer after the return; the
-/// return address is always in the word below it.
+// CFA, DWARF's "canonical frame address", is the caller's stack pointer after the return; the
+// return address is always in the word below it.
 struct UnwindRule {
   enum class Cfa : std::uint8_t {
     unknown,         // the outermost frame, or one nothing is known of
@@ -28,7 +27,7 @@ struct UnwindRule {
   std::int64_t fp_offset = 0;
 };
 
-/// The rule that holds while the instruction at `address` runs.
+// The rule that holds while the instruction at `address` runs.
 UnwindRule find_unwind_rule(std::uintptr_t address) noexcept;
 
 }  // namespace greenroom::detail

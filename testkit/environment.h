@@ -45,7 +45,7 @@ class SeededEnvironment final : public greenroom::detail::Environment {
   SeededEnvironment(std::uint64_t seed, int kill_at, KillMoment moment);
   ~SeededEnvironment() override;
 
-  // ---- for the hubs ----
+  // For the hubs.
   std::int64_t now() noexcept override { return now_; }
   std::size_t choose(std::size_t count) noexcept override;
   std::size_t deliver(std::size_t count) noexcept override;
@@ -53,7 +53,7 @@ class SeededEnvironment final : public greenroom::detail::Environment {
   greenroom::detail::EnvironmentExtension* extension(
       greenroom::detail::Layer layer) noexcept override;
 
-  // ---- for who drives them ----
+  // For who drives them.
   void advance_to(std::int64_t time);
   // From 0 to count - 1, by the seed.
   std::size_t pick(std::size_t count);

@@ -42,7 +42,7 @@ bool Connection::is_gone(Side side) const {
   return end.is_closed || end.state == State::nobody;
 }
 
-// ---- the calls ----
+// The calls.
 
 ssize_t Connection::read(Side side, std::span<std::byte> room) {
   End& end = this->end(side);
@@ -115,7 +115,7 @@ std::size_t Connection::room(Side side) const {
   return taken < buffers_.send ? buffers_.send - taken : 0;
 }
 
-// ---- the way ----
+// The way.
 
 void Connection::push(Side from, Kind kind, std::string bytes) {
   End& end = this->end(from);
@@ -221,7 +221,7 @@ void Connection::end_with(Side side, int error) {
   update_patience();
 }
 
-// ---- a connection is asked for ----
+// A connection is asked for.
 
 void Connection::answer_syn() {
   end(Side::client).on_the_way.pop_front();
@@ -239,7 +239,7 @@ void Connection::repeat_syn() {
   syn_pause_ *= 2;
 }
 
-// ---- weather ----
+// Weather.
 
 void Connection::cut() {
   is_cut_ = true;

@@ -61,7 +61,7 @@ class Connection {
   // Asks at once.
   Connection(const Address& client, const Address& server, const BufferSizes& buffers, Wire& wire);
 
-  // ---- what its owners call, with the kernel's results: -1 and errno
+  // What its owners call, with the kernel's results: -1 and errno.
 
   ssize_t read(Side side, std::span<std::byte> room);
   ssize_t write(Side side, std::string_view data);
@@ -69,7 +69,7 @@ class Connection {
   void close(Side side);
   int take_error(Side side);
 
-  // ---- what the network calls
+  // What the network calls.
 
   State state(Side side) const { return end(side).state; }
   const Address& local(Side side) const { return end(side).local; }

@@ -24,7 +24,7 @@ bool has_end(const Connection& connection, const tcp::Endpoint& endpoint) {
 
 }  // namespace
 
-// ---- as a wire ----
+// As a wire.
 
 std::int64_t SimulatedNetwork::now() { return environment_.now(); }
 
@@ -35,7 +35,7 @@ std::int64_t SimulatedNetwork::delay() {
 
 std::size_t SimulatedNetwork::choose(std::size_t count) { return environment_.pick(count); }
 
-// ---- the agenda ----
+// The agenda.
 
 void SimulatedNetwork::schedule(Link& link, int entry, std::int64_t time) {
   std::int64_t& noted = link.agenda[entry];
@@ -93,7 +93,7 @@ void SimulatedNetwork::deliver(Link& link, Side from) {
   refresh(link);
 }
 
-// ---- listeners ----
+// Listeners.
 
 SimulatedNetwork::Socket* SimulatedNetwork::listener_at(const Address& address) {
   const tcp::Endpoint wanted = address.to_endpoint();
@@ -142,7 +142,7 @@ void SimulatedNetwork::close_listener(Socket& socket) {
   }
 }
 
-// ---- weather ----
+// Weather.
 
 void SimulatedNetwork::set_latency(std::int64_t least, std::int64_t most) {
   least_latency_ = least;

@@ -55,7 +55,7 @@ SimulatedNetwork::SimulatedNetwork(SeededEnvironment& environment)
 
 SimulatedNetwork::~SimulatedNetwork() = default;
 
-// ---- descriptors ----
+// Descriptors.
 
 SimulatedNetwork::Socket* SimulatedNetwork::find(int fd) const {
   const auto index = static_cast<std::size_t>(fd - first_);
@@ -118,7 +118,7 @@ std::vector<std::string> SimulatedNetwork::open_sockets() const {
   return lines;
 }
 
-// ---- listeners ----
+// Listeners.
 
 bool SimulatedNetwork::is_taken(const Address& address, bool shares_port) const {
   const tcp::Endpoint wanted = address.to_endpoint();
@@ -172,7 +172,7 @@ int SimulatedNetwork::accept(int fd, Address& peer) {
   return accepted->fd;
 }
 
-// ---- connections ----
+// Connections.
 
 int SimulatedNetwork::connect(int fd, const Address& peer) {
   Socket* socket = find(fd);
@@ -240,7 +240,7 @@ Address SimulatedNetwork::local(int fd) {
   return socket->link ? socket->link->connection.local(socket->side) : Address();
 }
 
-// ---- pollers ----
+// Pollers.
 
 std::unique_ptr<FdPoller> SimulatedNetwork::make_poller(Hub& hub) {
   return std::make_unique<SimulatedPoller>(hub, *this);

@@ -35,7 +35,7 @@ class SimulatedNetwork final : public greenroom::detail::SimulatedSockets, priva
   SimulatedNetwork(const SimulatedNetwork&) = delete;
   SimulatedNetwork& operator=(const SimulatedNetwork&) = delete;
 
-  // ---- the calls of io/
+  // The calls of io/.
   int open(int family) override;
   int listen(int fd, const Address& address, const ListenSettings& settings) override;
   int accept(int fd, Address& peer) override;
@@ -49,14 +49,14 @@ class SimulatedNetwork final : public greenroom::detail::SimulatedSockets, priva
   void close(int fd) noexcept override;
   std::unique_ptr<FdPoller> make_poller(Hub& hub) override;
 
-  // ---- for the driver
+  // For the driver.
   std::int64_t next_event() const;
   // One of the segments that are due arrives, or one end loses its patience. Something is due.
   void step();
   // A line for each socket that is open.
   std::vector<std::string> open_sockets() const;
 
-  // ---- for tests, as testkit::Network
+  // For tests, as testkit::Network.
   void set_latency(std::int64_t least, std::int64_t most);
   void set_buffers(const BufferSizes& buffers) { buffers_ = buffers; }
   void set_descriptor_limit(std::size_t limit) { descriptor_limit_ = limit; }
@@ -64,7 +64,7 @@ class SimulatedNetwork final : public greenroom::detail::SimulatedSockets, priva
   void heal();
   int reset(const tcp::Endpoint& endpoint);
 
-  // ---- for its pollers
+  // For its pollers.
   void watch(PolledFd& polled, SimulatedPoller& poller, std::uint8_t interest);
   void forget(const SimulatedPoller& poller);
   // What an armed descriptor of that poller is ready for.
@@ -105,7 +105,7 @@ class SimulatedNetwork final : public greenroom::detail::SimulatedSockets, priva
     std::int64_t agenda[3] = {no_deadline, no_deadline, no_deadline};
   };
 
-  // ---- as a wire
+  // As a wire.
   std::int64_t now() override;
   std::int64_t delay() override;
   std::size_t choose(std::size_t count) override;

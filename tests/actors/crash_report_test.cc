@@ -227,6 +227,14 @@ TEST(CrashReportStorm, ReportsSomeOfThem) {
     const std::size_t made = reports.take().size();
     EXPECT_GE(made, 1U);
     EXPECT_LT(made, 1000U);
+    // The next one tells.
+    std::size_t left_out = 0;
+    while (left_out == 0) {
+      sleep(10ms);
+      end_of(spawn_monitor([] { stop(ExitReason("boom")); }));
+      for (const CrashReport& report : reports.take()) left_out += report.left_out;
+    }
+    EXPECT_GE(left_out, 2000 - made);
   });
 }
 

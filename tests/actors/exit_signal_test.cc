@@ -344,7 +344,7 @@ std::vector<Row> rows_without_trap() {
 INSTANTIATE_TEST_SUITE_P(Table, ExitSignalBeforeItsFirstLine,
                          testing::ValuesIn(rows_without_trap()));
 
-// ---- what is kept of the reason ----
+// What is kept of the reason.
 
 TEST(ExitSignalReason, ArrivesWithItsDetail) {
   on_hubs(2, [] {
@@ -356,7 +356,7 @@ TEST(ExitSignalReason, ArrivesWithItsDetail) {
   });
 }
 
-// ---- X1, X2: kill and its echo ----
+// X1, X2: kill and its echo.
 
 TEST(ExitSignalKill, PeersOfAKilledActorAreToldKilledAndCanTrapIt) {  // X1
   in_actor([] {
@@ -422,7 +422,7 @@ TEST(ExitSignalKill, IsAliveIsFalseRightAfterIt) {  // S7
   });
 }
 
-// ---- an actor and itself ----
+// An actor and itself.
 
 TEST(ExitSelf, NormalIsDroppedUnlessItTraps) {  // the documented deviation
   in_actor([] {
@@ -467,7 +467,7 @@ TEST(ExitSelf, KillIsKilledEvenIfItTraps) {
   });
 }
 
-// ---- how a body ends (X4) ----
+// How a body ends (X4).
 
 TEST(End, OfABodyThatReturnsIsNormal) {
   in_actor([] { EXPECT_EQ(end_of(spawn_monitor([] {})), Reason::normal); });

@@ -161,6 +161,18 @@ TEST(LinkToNobody, IsTheSignalNoproc) {  // L3
   });
 }
 
+TEST(LinkToNobody, IsNoLinkAmongMany) {
+  in_actor([] {
+    trap_exits();
+    for (int i = 0; i < 20; ++i) spawn_link([] { sleep(1h); });
+    for (int i = 0; i < 3; ++i) {
+      link(Pid{});
+      EXPECT_EQ(next<Exit>().from, Pid{});
+    }
+    EXPECT_EQ(process_info(self()).links.size(), 20U);
+  });
+}
+
 TEST_P(Link, HasNoEffectOnceUnlinkHasReturned) {  // L4
   on_hubs(2, [] {
     trap_exits();

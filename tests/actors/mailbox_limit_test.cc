@@ -14,7 +14,7 @@ using namespace probe;
 
 struct Go {};
 
-// ---- mailbox limits ----
+// Mailbox limits.
 
 struct Collected {
   std::vector<int> numbers;

@@ -32,7 +32,7 @@ struct NamedCallable {
   }
 };
 
-// ---- placements ----
+// Placements.
 
 TEST(Placement, HereIsTheSpawnersHub) {
   on_hubs(2, [] {
@@ -128,7 +128,7 @@ TEST(Placement, ActorsOfOwnThreadsTalkToEachOther) {
   });
 }
 
-// ---- pids of actors that have not arrived yet ----
+// Pids of actors that have not arrived yet.
 
 TEST(RemoteSpawn, GetsTheMailThatWasSentBeforeItArrivedInOrder) {  // S2
   on_hubs(2, [] {

@@ -6,8 +6,10 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <atomic>
 #include <csignal>
 #include <functional>
+#include <future>
 #include <stdexcept>
 #include <string>
 #include <thread>
@@ -75,6 +77,7 @@ TEST_F(Run, CanBeRepeatedWithAnyNumberOfHubs) {
 
 TEST_F(Run, RefusesNoHubsAndRunInsideRun) {
   EXPECT_THROW(run({.hubs = 0}, [] {}), std::invalid_argument);
+  EXPECT_THROW(run({.hubs = 5000}, [] {}), std::invalid_argument);
   EXPECT_EQ(run([] {
               EXPECT_THROW(run([] {}), std::logic_error);
               green::spawn([] { EXPECT_THROW(run([] {}), std::logic_error); }).join();
@@ -231,7 +234,53 @@ TEST_F(Run, IsNotOverWhileAnotherHubHasWork) {
             9);
 }
 
-// ---- signals: in a child process of their own ----
+// A server outside run(), on a hub that its group does not see.
+TEST_F(Run, WaitsForAnAnswerFromAHubOfAnotherThread) {
+  struct Slow {
+    int handle(Go) {
+      sleep(20ms);
+      return 4;
+    }
+  };
+  std::promise<ServerRef<Slow>> promise;
+  std::promise<void> done;
+  std::thread outside([&] {
+    promise.set_value(start<Slow>());
+    const auto is_done = done.get_future().share();
+    while (is_done.wait_for(0s) != std::future_status::ready) sleep(1ms);
+  });
+  const ServerRef<Slow> slow = promise.get_future().get();
+  EXPECT_EQ(run({.hubs = 2}, [slow] { return call(slow, Go{}, Wait::forever()); }), 4);
+  EXPECT_EQ(run({.hubs = 2}, [slow] { return is_alive(slow.pid()) ? 4 : 0; }), 4);
+  done.set_value();
+  outside.join();
+}
+
+// What it blocks is its own thread. Its hub goes idle, and ends, after run() has returned.
+TEST_F(Run, LeavesBehindAnActorThatKeepsItsOwnThread) {
+  std::atomic<bool> may_end{false};
+  std::atomic<bool> has_ended{false};
+  testing::internal::CaptureStderr();
+  EXPECT_EQ(run({.hubs = 2, .grace = 1ms},
+                [&] {
+                  spawn(SpawnOptions{.place = Placement::own_thread}, [&, test = self()] {
+                    const Uncancellable until_told;
+                    send(test, Go{});
+                    while (!may_end) std::this_thread::sleep_for(1ms);
+                    sleep(5ms);
+                    has_ended = true;
+                  });
+                  next<Go>();
+                  return 3;
+                }),
+            3);
+  EXPECT_NE(testing::internal::GetCapturedStderr().find("does not end with run()"),
+            std::string::npos);
+  may_end = true;
+  while (!has_ended) std::this_thread::sleep_for(1ms);
+}
+
+// Signals: in a child process of their own.
 
 // What the process that runs body ended with; once it has written a byte to the descriptor it is
 // sent each of the signals in turn.
@@ -315,6 +364,26 @@ TEST_P(RunUnderSignal, KillsAtOnceAtTheSecond) {
                     receive([](const Exit&) {}, after(1h, [] {}));
                     write_byte(ready);
                     for (;;) receive([](const Exit&) {}, after(1h, [] {}));
+                  });
+                },
+                {GetParam(), GetParam()}),
+            0);
+}
+
+TEST_P(RunUnderSignal, TheSecondShortensWhatTheEndTakes) {
+  EXPECT_EQ(exit_code_of(
+                [](int ready) {
+                  return run({.hubs = 2, .grace = 1h}, [ready] {
+                    const auto stubborn = [](int told) {
+                      trap_exits();
+                      if (told >= 0) write_byte(told);
+                      receive([](const Exit&) {});
+                      if (told >= 0) write_byte(told);
+                      for (;;) receive([](const Exit&) {});
+                    };
+                    spawn(SpawnOptions{.place = Placement::next_hub}, stubborn, -1);
+                    spawn(stubborn, ready);
+                    sleep(1h);
                   });
                 },
                 {GetParam(), GetParam()}),

@@ -25,7 +25,7 @@ struct B {
   int n = 0;
 };
 
-// ---- what a message may be ----
+// What a message may be.
 
 struct Immovable {
   Immovable() = default;
@@ -53,7 +53,7 @@ concept CanSleep = requires(T time) {
 };
 static_assert(CanSleep<std::chrono::milliseconds> && !CanSleep<int> && !CanSleep<double>);
 
-// ---- send ----
+// Send.
 
 TEST(Send, ALiteralArrivesAsAString) {
   in_actor([] {

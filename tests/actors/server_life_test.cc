@@ -17,7 +17,7 @@ using namespace probe;
 
 INSTANTIATE_TEST_SUITE_P(Places, Server, testing::Values(Peer::same_hub, Peer::other_hub));
 
-// ---- terminate ----
+// Terminate.
 
 enum class Trap { no, yes };
 
@@ -150,7 +150,7 @@ TEST_P(Server, StateIsDestroyedBeforeItsEndIsTold) {
   });
 }
 
-// ---- start ----
+// Start.
 
 struct Slow {
   explicit Slow(green::Event* gate, Pid test) {
@@ -274,7 +274,7 @@ TEST_P(Server, LinkedToItsStarterEndsWithIt) {
   });
 }
 
-// ---- ServerName ----
+// ServerName.
 
 TEST_P(Server, NameFindsWhoeverHasItNow) {
   on_hubs(2, [] {

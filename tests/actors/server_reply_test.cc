@@ -17,7 +17,7 @@ using namespace probe;
 
 INSTANTIATE_TEST_SUITE_P(Places, Server, testing::Values(Peer::same_hub, Peer::other_hub));
 
-// ---- ReplyTo ----
+// ReplyTo.
 
 TEST_P(Server, RepliesLater) {
   on_hubs(2, [] {
@@ -149,7 +149,7 @@ TEST_P(Server, MayReplyAndStop) {  // V8
   });
 }
 
-// ---- deadlocks ----
+// Deadlocks.
 
 struct Ring {
   struct Ask {};

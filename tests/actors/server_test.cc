@@ -3,6 +3,7 @@
 
 #include <gtest/gtest.h>
 
+#include <optional>
 #include <string>
 #include <thread>
 #include <utility>
@@ -17,7 +18,7 @@ using namespace probe;
 
 INSTANTIATE_TEST_SUITE_P(Places, Server, testing::Values(Peer::same_hub, Peer::other_hub));
 
-// ---- call and cast ----
+// Call and cast.
 
 TEST_P(Server, AnswersCallsAndTakesCastsInOrder) {
   on_hubs(2, [] {
@@ -176,7 +177,7 @@ TEST(ServerCalls, CostNoMailOfTheCallers) {
   });
 }
 
-// ---- a caller that leaves ----
+// A caller that leaves.
 
 struct Watchful {
   struct Ask {};
@@ -227,7 +228,37 @@ TEST(ServerCall, EndsByTheDeadlineOfTheScopeItIsIn) {
   });
 }
 
-// ---- other messages ----
+// A clean-up that runs because the deadline has passed has its own time.
+struct Releases {
+  ~Releases() {
+    const Uncancellable uncancellable;
+    sleep(1ms);  // the hub takes its turn: a deadline in the past would be seen
+    answer = try_call(desk, Desk::Get{}, patience);
+  }
+  ServerRef<Desk> desk;
+  std::optional<Outcome<int>>& answer;
+};
+
+TEST(ServerCall, InACleanUpInheritsNoDeadline) {
+  in_actor([] {
+    const auto desk = start<Desk>();
+    std::optional<Outcome<int>> answer;
+    EXPECT_THROW(with_deadline(1ms,
+                               [&] {
+                                 const Releases releases{desk, answer};
+                                 auto busy = green::spawn([&] { call(desk, Desk::Wait{}); });
+                                 const auto later =
+                                     green::spawn_later(5ms, [&] { send(desk.pid(), Go{}); });
+                                 sleep(1h);
+                               }),
+                 TimeoutError);
+    ASSERT_TRUE(answer);
+    EXPECT_TRUE(*answer) << answer->reason();
+    exit(desk.pid(), Reason::kill);
+  });
+}
+
+// Other messages.
 
 struct Informed {
   static constexpr bool trap_exits = true;
@@ -281,7 +312,7 @@ TEST_P(Server, WithoutAHandlerForAMessageDropsItAndLives) {  // V9
   });
 }
 
-// ---- inside a handler ----
+// Inside a handler.
 
 struct Timed {
   struct Arm {};

@@ -3,7 +3,9 @@
 #include <gtest/gtest.h>
 
 #include <memory>
+#include <stdexcept>
 #include <string>
+#include <utility>
 
 #include "greenroom/tests/actors/probe.h"
 
@@ -104,12 +106,31 @@ TEST(SpawnOptionsLabel, IsTheFunctionsTypeByDefault) {
   });
 }
 
-// ---- stacks ----
+// Stacks.
+
+struct Given {
+  explicit Given(std::shared_ptr<int> given) : owned(std::move(given)) {}
+  void handle(Go) {}
+  std::shared_ptr<int> owned;
+};
 
 [[gnu::noinline]] int touch_a_megabyte() {
   volatile char room[1 << 20];
   for (std::size_t i = 0; i < sizeof room; i += 4096) room[i] = 1;
   return room[0];
+}
+
+TEST(SpawnOptionsStackSize, OverTheLargestIsRefusedAndWhatWasGivenEnds) {
+  in_actor([] {
+    const std::size_t before = processes().size();
+    const auto owned = std::make_shared<int>(0);
+    for (const std::size_t size : {(std::size_t{256} << 20) + 1, (std::size_t{4} << 30) + 1}) {
+      EXPECT_THROW(spawn({.stack_size = size}, [owned] {}), std::invalid_argument);
+      EXPECT_THROW(start<Given>(SpawnOptions{.stack_size = size}, owned), std::invalid_argument);
+    }
+    EXPECT_EQ(owned.use_count(), 1);
+    EXPECT_EQ(processes().size(), before);
+  });
 }
 
 TEST(SpawnOptionsStackSize, IsThereToBeUsed) {

@@ -11,7 +11,7 @@ namespace {
 
 using namespace probe;
 
-// ---- intensity ----
+// Intensity.
 
 TEST(SupervisorIntensity, OfZeroGivesUpAtTheFirstRestart) {  // U7
   in_trapping_actor([] {
@@ -148,7 +148,7 @@ TEST(SupervisorIntensity, BacksOffIfAskedTo) {
   });
 }
 
-// ---- strategies ----
+// Strategies.
 
 TEST(SupervisorStrategy, OneForOneRestartsOnlyThatChild) {  // U9
   in_trapping_actor([] {

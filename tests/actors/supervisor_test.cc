@@ -18,7 +18,7 @@ namespace {
 
 using namespace probe;
 
-// ---- start ----
+// Start.
 
 TEST(SupervisorStart, StartsChildrenInOrderAndEndsThemInReverse) {  // U1, U14
   in_trapping_actor([] {
@@ -124,7 +124,7 @@ TEST(SupervisorOptionsThatMakeNoSense, AreRefusedAtOnce) {  // U3, U18
   });
 }
 
-// ---- a child ends ----
+// A child ends.
 
 struct Ending {
   const char* name;
@@ -233,7 +233,7 @@ TEST(Supervisor, IgnoresTheEndOfWhoIsNoChildAndUnknownMail) {  // U5
   });
 }
 
-// ---- requests ----
+// Requests.
 
 TEST(SupervisorRequests, StartAChildAtTheEnd) {  // U17
   in_trapping_actor([] {

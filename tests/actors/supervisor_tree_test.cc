@@ -12,7 +12,7 @@ namespace {
 
 using namespace probe;
 
-// ---- nested trees ----
+// Nested trees.
 
 ChildSpec with_restart(ChildSpec spec, Restart restart) {
   spec.options.restart = restart;
@@ -120,7 +120,7 @@ TEST(SupervisorTree, EndsWithItsParentForItsReason) {  // U16
   });
 }
 
-// ---- shutdown of a child ----
+// Shutdown of a child.
 
 // Ends by nothing but a kill.
 ChildSpec deaf(const std::string& id, Shutdown shutdown) {

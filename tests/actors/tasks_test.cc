@@ -15,7 +15,7 @@ namespace {
 
 using namespace probe;
 
-// ---- Outcome ----
+// Outcome.
 
 TEST(Outcome, HoldsAValueOrAReason) {
   const Outcome<int> value(5);
@@ -52,7 +52,7 @@ TEST(Outcome, GivesAMoveOnlyValueAway) {
   EXPECT_EQ(*taken, 3);
 }
 
-// ---- Tasks ----
+// Tasks.
 
 TEST(Tasks, AreCollectedInStartOrderWhateverTheyEndedBy) {
   in_actor([] {
@@ -174,7 +174,7 @@ TEST(Tasks, AreKilledWhenTheirOwnerIs) {
   });
 }
 
-// ---- Scope ----
+// Scope.
 
 TEST(Scope, JoinsItsChildrenAtItsEnd) {
   in_actor([] {

@@ -5,6 +5,7 @@
 #include <chrono>
 #include <memory>
 #include <stdexcept>
+#include <thread>
 
 #include "greenroom/tests/actors/probe.h"
 
@@ -84,6 +85,32 @@ TEST(CancelTimer, TellsWhatWasLeftAndNothingIsSent) {  // T3
     EXPECT_EQ(next<int>(), 2);
     EXPECT_TRUE(has_no_mail());
   });
+}
+
+TEST(CancelTimer, TakesADetachedTimeout) {
+  in_actor([] {
+    const auto left = cancel_timer(Timeout::start_detached(20ms));
+    ASSERT_TRUE(left);
+    EXPECT_LE(*left, 20ms);
+    sleep(30ms);
+  });
+}
+
+// Hubs are numbered by their ports, which are used again.
+TEST(CancelTimer, OfAHubThatHasEndedLeavesItsSuccessorsAlone) {
+  TimerRef stale;
+  std::uint32_t port = 0;
+  std::thread([&] {
+    stale = send_after(1h, self(), 1);
+    port = self().hub;
+  }).join();
+  std::thread([&] {
+    ASSERT_EQ(self().hub, port);
+    const TimerRef mine = send_after(1h, self(), 2);
+    EXPECT_NE(mine, stale);
+    EXPECT_EQ(cancel_timer(stale), std::nullopt);
+    EXPECT_TRUE(cancel_timer(mine));
+  }).join();
 }
 
 TEST(CancelTimer, OfOneThatFiredIsNothingThoughItsMessageMayBeUnread) {  // T3

@@ -109,7 +109,7 @@ TEST(Lines, EndlessLineIsRefusedBeforeItEnds) {
   writer.kill();
 }
 
-// ---- next_line, driven as receive() drives a clause ----
+// next_line, driven as receive() drives a clause.
 
 // Takes one line, parking as often as it must.
 template <class Clause>

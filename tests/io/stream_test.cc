@@ -237,7 +237,7 @@ TEST(Stream, ResetByThePeerIsAnError) {
   EXPECT_EQ(reader.get(), std::errc::connection_reset);
 }
 
-// ---- writing more than the kernel takes ----
+// Writing more than the kernel takes.
 
 std::string pattern(std::size_t size) {
   std::string text(size, '\0');
@@ -347,7 +347,7 @@ TEST(Stream, RoomThatComesInTheRoundOfTheDeadlineIsUsed) {
   }
 }
 
-// ---- between hubs ----
+// Between hubs.
 
 TEST(Stream, FreshOneIsUsedOnAnotherHub) {
   tcp::Stream client;

@@ -17,7 +17,7 @@ using green::Queue;
 using green::ShutDown;
 using green::spawn;
 
-// ---- task_done and join
+// task_done and join.
 
 TEST(Queue, JoinWaitsUntilEverythingThatWasPutIsDone) {
   Queue<int> queue;
@@ -37,7 +37,7 @@ TEST(Queue, JoinWaitsUntilEverythingThatWasPutIsDone) {
   EXPECT_THROW(queue.task_done(), std::logic_error);
 }
 
-// ---- shutdown
+// Shutdown.
 
 TEST(Queue, AfterShutdownGetDrainsAndPutThrows) {
   Queue<int> queue;

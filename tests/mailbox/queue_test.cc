@@ -25,7 +25,7 @@ using green::spawn;
 
 using Log = std::vector<std::string>;
 
-// ---- gevent's two example programs, line by line
+// Gevent's two example programs, line by line.
 
 TEST(Queue, RunsGeventsTaskProgramInTheSameOrder) {
   Queue<int> tasks;
@@ -95,7 +95,7 @@ TEST(Queue, RunsGeventsBoundedProgramInTheSameOrder) {
   EXPECT_EQ(out, expected);
 }
 
-// ---- What blocks: success, timeout, kill while parked, wake racing the timeout
+// What blocks: success, timeout, kill while parked, wake racing the timeout.
 
 TEST(Queue, GetTakesWhatIsThereAndWaitsForWhatIsNot) {
   Queue<int> queue;
@@ -242,7 +242,7 @@ TEST(Queue, ATimeoutAroundGetLeavesTheQueueClean) {
   EXPECT_EQ(queue.get_nowait(), 1);
 }
 
-// ---- Order and bounds
+// Order and bounds.
 
 TEST(Queue, GettersAndPuttersAreServedInOrderOfArrival) {
   Queue<int> queue({.max_size = 1});

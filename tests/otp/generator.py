@@ -33,7 +33,7 @@ class Generator:
         self.counts = {"p": 0, "r": 0, "b": 0, "m": 0}
         self.lines = []
 
-    # ---- words ----
+    # Words.
 
     def chance(self, percent):
         return self.random.randrange(100) < percent
@@ -48,7 +48,7 @@ class Generator:
         self.counts[kind] += 1
         return "%s%d" % (kind, self.counts[kind] - 1)
 
-    # ---- groups ----
+    # Groups.
 
     def find(self, actor):
         while self.group[actor] != actor:
@@ -76,7 +76,7 @@ class Generator:
     def firm_actors(self):
         return [actor for actor in self.group if actor not in self.frail]
 
-    # ---- commands ----
+    # Commands.
 
     def harmless(self, me, alone=True):
         """A command that ends nobody. `alone`: nothing else runs at the same time."""
@@ -226,7 +226,7 @@ class Generator:
         self.lines.append("body %s : %s" % (name, " ; ".join(commands)))
         return name
 
-    # ---- steps ----
+    # Steps.
 
     def single_batch(self, me):
         commands = []

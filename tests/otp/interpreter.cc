@@ -13,7 +13,7 @@ using greenroom::ExitReason;
 using greenroom::MonitorRef;
 using greenroom::Pid;
 
-// ---- text ----
+// Text.
 
 // A detail is a number here: "shutdown(2)".
 std::string to_text(const ExitReason& reason) {
@@ -50,7 +50,7 @@ std::string item(const Down& message) {
          otp::to_text(message.reason);
 }
 
-// ---- commands ----
+// Commands.
 
 // Thrown by `return`: the body ends normally.
 struct Return {};

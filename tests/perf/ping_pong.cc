@@ -58,7 +58,7 @@ void measure_one_hub() {
       [=] { return timed_rally(first, second, messages); }, [&] { return raw.run(messages / 2); });
 }
 
-// ---- between two hubs ----
+// Between two hubs.
 
 struct Item {
   std::int64_t number;

@@ -146,7 +146,7 @@ TEST(Event, TimeoutsAndSetsOfOtherThreadsMix) {
   }
 }
 
-// ---- AsyncResult
+// AsyncResult.
 
 TEST(AsyncResult, GivesItsValueToAllReaders) {
   AsyncResult<std::string> result;

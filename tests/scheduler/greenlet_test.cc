@@ -30,7 +30,7 @@ struct Unusual {
 
 std::exception_ptr unusual(int number) { return std::make_exception_ptr(Unusual{number}); }
 
-// ---- Starting
+// Starting.
 
 // gevent: spawn schedules; the child never runs at once, and children run in spawn order.
 TEST(Spawn, RunsInOrderAndNeverAtOnce) {
@@ -101,7 +101,7 @@ TEST(EmptyHandle, SaysWhatToDoInstead) {
   EXPECT_THROW(none.join(), std::logic_error);
 }
 
-// ---- join and get: success, timeout, kill while parked, wake racing the timeout
+// Join and get: success, timeout, kill while parked, wake racing the timeout.
 
 TEST(Get, ReturnsTheValueOrRethrows) {
   EXPECT_EQ(spawn([] { return std::string("value"); }).get(), "value");
@@ -161,7 +161,7 @@ TEST(Join, AnyNumberMayJoinAndAllAreTold) {
   EXPECT_EQ(told, 5);
 }
 
-// ---- kill. gevent test__greenlet: TestKill, TestKillAfterStart, TestKillWhileRunning
+// Kill. gevent test__greenlet: TestKill, TestKillAfterStart, TestKillWhileRunning.
 
 TEST(Kill, OneThatHasNotStartedNeverRuns) {
   bool ran = false;
@@ -284,7 +284,7 @@ TEST(Kill, AKillerThatIsKilledWhileItWaitsLeavesTheKillStanding) {
   EXPECT_TRUE(victim.join());
 }
 
-// ---- The end is told
+// The end is told.
 
 // gevent: link callbacks run in greenlets of their own, in registration order.
 TEST(OnExit, CallsBackInOrderAfterTheEnd) {
@@ -343,7 +343,7 @@ TEST(OnExit, ACallbackThatThrowsDoesNotStopTheOthers) {
   EXPECT_TRUE(told);
 }
 
-// ---- Several at once
+// Several at once.
 
 TEST(Joinall, ReturnsThemInTheOrderInWhichTheyEnded) {
   auto slow = spawn([] {

@@ -44,7 +44,7 @@ constexpr bool is_sanitized = false;
 // Kills without waiting, as if from outside.
 void kill_soon(const Greenlet<>& greenlet) { greenlet.kill({}, 0s); }
 
-// ---- Exceptions that are being handled belong to the greenlet
+// Exceptions that are being handled belong to the greenlet.
 
 std::string text_of_current_exception() {
   try {
@@ -116,7 +116,7 @@ TEST(Exceptions, ADestructorMayParkWhileItsGreenletUnwinds) {
   EXPECT_EQ(std::uncaught_exceptions(), 0);
 }
 
-// ---- Kill while parked: the greenlet unwinds where it can and the hub lives on
+// Kill while parked: the greenlet unwinds where it can and the hub lives on.
 
 TEST(Kill, EndsAGreenletThatParksInPlainCode) {
   bool unwound = false;
@@ -421,7 +421,7 @@ TEST(Kill, PassesThroughLibraryFrames) {
   EXPECT_TRUE(victim.ready());
 }
 
-// ---- Local statics whose initialiser parks
+// Local statics whose initialiser parks.
 
 struct Slow {
   explicit Slow(int& count, Event& may_end) : number(++count) { may_end.wait(); }
@@ -495,7 +495,7 @@ TEST(LocalStatic, IsInitialisedOnceByManyThreadsAndGreenlets) {
   EXPECT_EQ(sum, 4 * 14);
 }
 
-// ---- What the C library keeps per thread
+// What the C library keeps per thread.
 
 TEST(Errno, IsKeptPerGreenlet) {
   auto body = [](int value) {
@@ -509,7 +509,7 @@ TEST(Errno, IsKeptPerGreenlet) {
   EXPECT_EQ(b.get(), ENOENT);
 }
 
-// ---- Ends of the program
+// Ends of the program.
 
 using HazardsDeathTest = testing::Test;
 
@@ -584,7 +584,7 @@ TEST(LoopExit, DoesNotComeWhileAHoldPromisesNewsFromOutside) {
   EXPECT_TRUE(posted);
 }
 
-// ---- The budget
+// The budget.
 
 TEST(Budget, AKillAtItsYieldTakesAndLosesNothing) {
   Hub& hub = green::get_hub();
@@ -628,7 +628,7 @@ TEST(Budget, OneThatNeverParksLetsTheOthersRun) {
   other.join();
 }
 
-// ---- Epochs
+// Epochs.
 
 // 64 bits do not wrap in practice; should they, a stale wake is still refused.
 TEST(Epoch, WrapsWithoutMixingParksUp) {
@@ -659,7 +659,7 @@ TEST(Epoch, WrapsWithoutMixingParksUp) {
   EXPECT_LT(waiter.task().epoch, 16u);
 }
 
-// ---- Many
+// Many.
 
 TEST(Scale, AHundredThousandGreenletsParkAtOnce) {
   // gcc 12's thread sanitizer cannot have more than 8128 fibers.

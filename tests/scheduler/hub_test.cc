@@ -32,7 +32,7 @@ void on_fresh_hub(F body) {
   std::thread(body).join();
 }
 
-// ---- The thread's hub
+// The thread's hub.
 
 TEST(Hub, IsMadeByTheFirstBlockingCall) {
   on_fresh_hub([] {
@@ -114,7 +114,7 @@ TEST(Hub, ATaskMayHaveALargerStack) {
   EXPECT_EQ(greenlet.get(), 1);
 }
 
-// ---- Hub work
+// Hub work.
 
 TEST(HubPost, RunsOnTheHubWithNoCurrentGreenlet) {
   Hub& hub = green::get_hub();
@@ -194,7 +194,7 @@ TEST(Hub, TimersAndPostsComeWhileGreenletsKeepYielding) {
   joinall({timed, busy});
 }
 
-// ---- LoopExit and Hold
+// LoopExit and Hold.
 
 // gevent: it can be caught, and the program goes on.
 TEST(LoopExit, LeavesTheHubUsable) {
@@ -244,7 +244,7 @@ TEST(LoopExit, OfAGroupComesWhenAllOfItsHubsAreQuiet) {
   other.join();
 }
 
-// ---- A hub under an environment: what a simulation replaces
+// A hub under an environment: what a simulation replaces.
 
 class Scripted final : public detail::Environment {
  public:

@@ -21,7 +21,7 @@ using green::spawn;
 
 using Log = std::vector<std::string>;
 
-// ---- Lock
+// Lock.
 
 TEST(Lock, WorksWithTheStandardGuards) {
   Lock lock;
@@ -68,7 +68,7 @@ TEST(Lock, AReleaseWithoutALockIsRefused) {
   EXPECT_THROW(lock.release(), std::logic_error);
 }
 
-// ---- RLock
+// RLock.
 
 TEST(RLock, ItsOwnerTakesItAgain) {
   RLock lock;

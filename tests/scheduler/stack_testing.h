@@ -1,6 +1,5 @@
-#pragma once
-
 // What the tests of stacks and of their guards share.
+#pragma once
 
 #include <unistd.h>
 

@@ -67,7 +67,7 @@ int count_lines(const std::string& text) {
   return static_cast<int>(std::count(text.begin(), text.end(), '\n'));
 }
 
-// ---- Names
+// Names.
 
 StackTrace kept_trace;
 
@@ -206,7 +206,7 @@ INSTANTIATE_TEST_SUITE_P(
                      "g(std::unique_ptr<int>, std::string_view)"},
         ReadableName{"_Z4nameB5cxx11v", "name()"}));
 
-// ---- What to_string leaves out
+// What to_string leaves out.
 
 [[gnu::noinline]] std::string user_function() {
   return greenroom::detail::runtime_function([] {
@@ -259,7 +259,7 @@ TEST(StackTrace, WritesNoMoreThanTheLinesAskedFor) {
   EXPECT_NE(text.find("    ... and "), std::string::npos) << text;
 }
 
-// ---- Walking
+// Walking.
 
 [[gnu::noinline]] int recurse(int depth) {
   if (depth == 0) {
@@ -408,7 +408,7 @@ TEST(StackTrace, AgreesWithTheRuntimeInAThread) {
   expect_same_frames("call_through_libc()");
 }
 
-// ---- Stacks that are not running
+// Stacks that are not running.
 
 namespace context = boost::context::detail;
 

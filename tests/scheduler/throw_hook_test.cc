@@ -171,7 +171,7 @@ TEST_F(ThrowHook, NothingIsKnownOfNoException) {
   EXPECT_EQ(trace_of(nullptr), nullptr);
 }
 
-// ---- The life of a trace
+// The life of a trace.
 
 struct Counted {
   explicit Counted(int* destroyed) : destroyed(destroyed) {}
@@ -246,7 +246,7 @@ TEST_F(ThrowHook, ManyThreadsThrowAtOnce) {
   for (std::thread& thread : threads) thread.join();
 }
 
-// ---- What is captured
+// What is captured.
 
 TEST_F(ThrowHook, IsOffInAThreadThatDidNotAsk) {
   std::thread([] {

@@ -20,7 +20,7 @@ using green::spawn;
 
 using Log = std::vector<std::string>;
 
-// ---- Timeout. gevent test__timeout
+// Timeout. gevent test__timeout.
 
 TEST(Timeout, ThrowsFromAnyBlockingCallAndKnowsItsOwn) {
   Timeout timeout(1ms);
@@ -231,12 +231,32 @@ TEST(Timeout, StartedDetachedFiresWithoutAHandle) {
   EXPECT_THROW(greenlet.get(), TimeoutError);
 }
 
+TEST(Timeout, StartedDetachedMayBeCancelledByItsGreenletAlone) {
+  const TimerRef ref = Timeout::start_detached(20ms);
+  EXPECT_TRUE(detail::is_detached(ref));
+  EXPECT_EQ(spawn([ref] { return detail::cancel_detached(ref); }).get(), std::nullopt);
+  const auto left = detail::cancel_detached(ref);
+  ASSERT_TRUE(left);
+  EXPECT_GT(*left, 0ns);
+  EXPECT_LE(*left, 20ms);
+  EXPECT_EQ(detail::cancel_detached(ref), std::nullopt);
+  sleep(30ms);
+}
+
+TEST(Timeout, StartedDetachedAreForgottenOnceTheyHaveFired) {
+  for (int i = 0; i < 100; ++i) {
+    Timeout::start_detached(0ms);
+    EXPECT_THROW(sleep(1h), TimeoutError);
+  }
+  EXPECT_LE(green::get_hub().current_task()->interrupts->detached.size(), 1U);
+}
+
 TEST(Timeout, StartedDetachedEndsWithItsGreenlet) {
   spawn([] { Timeout::start_detached(1ms); }).get();
   sleep(3ms);
 }
 
-// ---- try_for. gevent test__timeout: test_with_timeout
+// try_for. gevent test__timeout: test_with_timeout.
 
 TEST(TryFor, ReturnsTheResultOrNothing) {
   EXPECT_EQ(try_for(1h, [] { return 5; }), std::optional<int>(5));
@@ -261,7 +281,7 @@ TEST(TryFor, LetsOtherTimeoutsAndExceptionsThrough) {
   EXPECT_THROW(try_for(1h, [] { throw std::runtime_error("other"); }), std::runtime_error);
 }
 
-// ---- with_deadline
+// with_deadline.
 
 TEST(WithDeadline, BoundsEveryBlockingCallUnderIt) {
   int errors = 0;
@@ -303,7 +323,7 @@ TEST(WithDeadline, TakesATimePoint) {
   EXPECT_THROW(with_deadline(clock::now() + 1ms, [] { sleep(1h); }), TimeoutError);
 }
 
-// ---- Uncancellable
+// Uncancellable.
 
 TEST(Uncancellable, HoldsATimeoutOffUntilItEnds) {
   bool finished = false;
@@ -323,7 +343,7 @@ TEST(Uncancellable, HoldsATimeoutOffUntilItEnds) {
   EXPECT_TRUE(finished);
 }
 
-// ---- Wait
+// Wait.
 
 TEST(Wait, DurationsBeyondTheClockMeanForEver) {
   Event event;

@@ -51,7 +51,7 @@ std::string text_of(const std::function<void()>& f) {
   return "nothing was thrown";
 }
 
-// ---- the seed
+// The seed.
 
 // Clients that send, and the pieces in which it came.
 std::string pieces(std::uint64_t seed, int hubs, std::uint64_t* trace = nullptr) {
@@ -105,7 +105,7 @@ TEST(NetworkSeed, OnlyASimulationHasOne) {
   testkit::run_actors([] { EXPECT_THROW(network(), std::logic_error); });
 }
 
-// ---- latency
+// Latency.
 
 TEST(NetworkLatency, ConnectTakesTwoWaysAndARequestTwoMore) {
   on_seeds(10, [] {
@@ -166,7 +166,7 @@ TEST(NetworkLatency, MakesNoSenseBelowZeroOrBackwards) {
   });
 }
 
-// ---- buffers
+// Buffers.
 
 TEST(NetworkBuffers, AWriterParksWhenBothAreFull) {
   on_seeds(20, [] {
@@ -194,7 +194,7 @@ TEST(NetworkBuffers, OfOneByteCarryAnythingAllTheSame) {
   });
 }
 
-// ---- partitions
+// Partitions.
 
 TEST(NetworkPartition, NothingPassesUntilItHeals) {
   on_seeds(10, [] {
@@ -289,7 +289,7 @@ TEST(NetworkPartition, AResetThatIsSentMeanwhileIsNeverHeardOf) {
   });
 }
 
-// ---- resets
+// Resets.
 
 TEST(NetworkReset, BothEndsFindTheirConnectionReset) {
   on_seeds(10, [] {
@@ -336,7 +336,7 @@ TEST(NetworkReset, EndsAConnectThatIsUnderWay) {
   });
 }
 
-// ---- descriptors
+// Descriptors.
 
 TEST(NetworkDescriptors, WithoutOneAcceptBacksOffAndGoesOnWhenThereIsOneAgain) {
   on_seeds(10, [] {
@@ -408,7 +408,7 @@ TEST(NetworkDescriptors, NumbersAreUsedAgainWhileGreenletsStillWaitForTheOldOnes
   });
 }
 
-// ---- names, and what cannot be
+// Names, and what cannot be.
 
 TEST(NetworkNames, AreNumbersAndLocalhostOnly) {
   simulate({}, [] {
@@ -443,7 +443,7 @@ TEST(Network, AReaderWhomNobodyWillWriteToIsADeadlock) {
   EXPECT_NE(text.find("tcp.read"), std::string::npos) << text;
 }
 
-// ---- between hubs
+// Between hubs.
 
 TEST(NetworkHubs, AStreamIsUsedOnTheHubThatItIsHandedTo) {
   on_seeds(

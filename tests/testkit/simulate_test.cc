@@ -54,7 +54,7 @@ std::string interleaving(std::uint64_t seed, int hubs) {
   return *order;
 }
 
-// ---- the clock
+// The clock.
 
 TEST(VirtualClock, JumpsToTheNextTimerWhenEverybodyWaits) {
   const SimulationReport report = simulate({}, [] {
@@ -109,7 +109,7 @@ TEST(VirtualClock, ATimeoutFiresExactlyAtItsTime) {
   });
 }
 
-// ---- the order
+// The order.
 
 TEST(SeedDeathTest, IsToldWhenTheProcessAborts) {
   EXPECT_DEATH(simulate({.seed = 4711, .kill_at = 3}, [] { std::abort(); }),
@@ -190,7 +190,7 @@ TEST(Seed, IsPrintedWhenTheBodyThrows) {
   EXPECT_NE(testing::internal::GetCapturedStderr().find("GREENROOM_SEED=4711"), std::string::npos);
 }
 
-// ---- the hubs
+// The hubs.
 
 TEST(SimulatedHubs, NextHubGoesRoundAllOfThem) {
   simulate({.hubs = 3}, [] {
@@ -291,7 +291,7 @@ TEST(SimulatedHubs, GreenletsOfDifferentHubsMeetAtAnEvent) {
   }
 }
 
-// ---- the end
+// The end.
 
 struct LastWords {
   static constexpr bool trap_exits = true;
@@ -360,7 +360,7 @@ TEST(EndOfASimulation, TheBodyMayStop) {
   simulate({}, [] { stop(); });
 }
 
-// ---- programs that do not end
+// Programs that do not end.
 
 TEST(WrongProgram, ADeadlockIsFoundAndListed) {
   const std::string text = text_of([] {

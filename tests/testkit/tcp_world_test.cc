@@ -94,7 +94,7 @@ const std::string reset = std::make_error_code(std::errc::connection_reset).mess
 const std::string broken = std::make_error_code(std::errc::broken_pipe).message();
 const std::string unconnected = std::make_error_code(std::errc::not_connected).message();
 
-// ---- how a connection comes about ----
+// How a connection comes about.
 
 TEST_P(Tcp, PortZeroIsAFreeOneAndBothEndsAgreeOnTheirNames) {
   run([] {
@@ -237,7 +237,7 @@ TEST_P(Tcp, WhatAClientSentBeforeItWasAcceptedIsThere) {
   });
 }
 
-// ---- bytes ----
+// Bytes.
 
 TEST_P(Tcp, BytesArriveInTheirOrderBothWays) {
   run([] {
@@ -294,7 +294,7 @@ TEST_P(Tcp, LinesAreTheSameHoweverTheyArrive) {
   });
 }
 
-// ---- the end, said by one side ----
+// The end, said by one side.
 
 TEST_P(Tcp, AReaderFindsWhatWasSentAndThenTheEndAgainAndAgain) {
   run([] {
@@ -359,7 +359,7 @@ TEST_P(Tcp, ThePeerThatIsGoneTakesOneWriteAndTellsAReaderTheEnd) {
   });
 }
 
-// ---- resets ----
+// Resets.
 
 // The server's end was closed with bytes unread.
 Pair reset_by_server() {
@@ -455,7 +455,7 @@ TEST_P(Tcp, AClientThatIsGoneBeforeItIsAcceptedIsAcceptedAllTheSame) {
   });
 }
 
-// ---- greenlets ----
+// Greenlets.
 
 TEST_P(Tcp, SecondReadersWritersAndAcceptorsAreRefused) {
   run([] {
@@ -499,7 +499,7 @@ TEST_P(Tcp, WhoIsKilledLeavesNothingBehind) {
   });
 }
 
-// ---- actors ----
+// Actors.
 
 TEST_P(Tcp, AServedTreeEchoesToItsClients) {
   run([] {

@@ -230,7 +230,9 @@ Pid start_server(ServerTask& task, const SpawnOptions* options, bool is_linked) 
   }
   try {
     site.wait_for(pid);
-  } catch (const TimeoutError&) {
+  } catch (const ActorExit&) {
+    throw;  // a link tells why
+  } catch (...) {
     // Nobody would ever know it: it does not start.
     if (is_linked) unlink(pid);
     exit(pid, Reason::kill);

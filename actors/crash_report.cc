@@ -15,13 +15,17 @@ namespace {
 
 using Logger = std::function<void(const CrashReport&)>;
 
-struct Logging {
-  std::mutex mutex;
-  std::shared_ptr<const Logger> logger;
-  // A token bucket.
+struct TokenBucket {
   std::int64_t refilled_at = 0;
   double tokens = 100;
   std::size_t left_out = 0;
+};
+
+struct Logging {
+  std::mutex mutex;
+  std::shared_ptr<const Logger> logger;
+  TokenBucket reports;
+  TokenBucket lines;  // their own: a storm of reports must not hide why a supervisor gave up
 };
 
 Logging& logging() {
@@ -33,27 +37,26 @@ constexpr double burst = 100;
 constexpr double reports_per_nanosecond = 20e-9;
 
 // True if one more may be made now; `left_out` is how many were not since the last one.
-bool admit(std::size_t& left_out) {
-  Logging& log = logging();
+bool admit(TokenBucket& bucket, std::size_t& left_out) {
   const std::int64_t now = detail::now_nanoseconds();
-  const std::lock_guard lock(log.mutex);
-  if (now > log.refilled_at) {
-    log.tokens = std::min(
-        burst, log.tokens + static_cast<double>(now - log.refilled_at) * reports_per_nanosecond);
+  const std::lock_guard lock(logging().mutex);
+  if (now > bucket.refilled_at) {
+    const auto passed = static_cast<double>(now - bucket.refilled_at);
+    bucket.tokens = std::min(burst, bucket.tokens + passed * reports_per_nanosecond);
   }
-  log.refilled_at = now;
-  if (log.tokens < 1) {
-    ++log.left_out;
+  bucket.refilled_at = now;
+  if (bucket.tokens < 1) {
+    ++bucket.left_out;
     return false;
   }
-  log.tokens -= 1;
-  left_out = std::exchange(log.left_out, 0);
+  bucket.tokens -= 1;
+  left_out = std::exchange(bucket.left_out, 0);
   return true;
 }
 
-std::string note_of(std::size_t left_out) {
+std::string note_of(std::size_t left_out, const char* what) {
   if (left_out == 0) return {};
-  return "greenroom: " + std::to_string(left_out) + " reports were left out\n";
+  return "greenroom: " + std::to_string(left_out) + " " + what + " were left out\n";
 }
 
 CrashReport make_report(const detail::Actor& actor, const ExitReason& reason) {
@@ -80,7 +83,7 @@ CrashReport make_report(const detail::Actor& actor, const ExitReason& reason) {
 }  // namespace
 
 std::string CrashReport::to_text() const {
-  std::string text = note_of(left_out);
+  std::string text = note_of(left_out, "reports");
   text += "greenroom: " + description + " ended: " + reason.to_string() + "\n" + reason.stack();
   if (parent) text += "  spawned by " + parent.to_string() + "\n";
   if (mailbox_size > 0) {
@@ -123,7 +126,7 @@ namespace detail {
 void report_crash(const Actor& actor, const ExitReason& reason) noexcept {
   try {
     std::size_t left_out = 0;
-    if (!admit(left_out)) return;
+    if (!admit(logging().reports, left_out)) return;
     std::shared_ptr<const Logger> logger;
     {
       const std::lock_guard lock(logging().mutex);
@@ -141,8 +144,8 @@ void report_crash(const Actor& actor, const ExitReason& reason) noexcept {
 void log_line(const std::string& line) noexcept {
   try {
     std::size_t left_out = 0;
-    if (!admit(left_out)) return;
-    std::fputs((note_of(left_out) + "greenroom: " + line + "\n").c_str(), stderr);
+    if (!admit(logging().lines, left_out)) return;
+    std::fputs((note_of(left_out, "lines") + "greenroom: " + line + "\n").c_str(), stderr);
   } catch (...) {
   }
 }

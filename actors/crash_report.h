@@ -21,7 +21,7 @@ struct CrashReport {
   std::size_t mailbox_size = 0;
   std::map<std::string, std::size_t> mailbox_types;  // of the first 1000 messages
   std::vector<Pid> links;
-  std::size_t left_out = 0;  // reports and lines before this one, in a storm
+  std::size_t left_out = 0;  // reports before this one, in a storm
 
   // Several lines for people.
   std::string to_text() const;
@@ -39,7 +39,7 @@ namespace detail {
 
 struct Actor;
 void report_crash(const Actor& actor, const ExitReason& reason) noexcept;
-// A line that is no crash: to stderr, under the same limit.
+// A line that is no crash: to stderr, under a limit of its own of the same size.
 void log_line(const std::string& line) noexcept;
 
 }  // namespace detail

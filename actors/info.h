@@ -26,7 +26,9 @@ struct ProcessInfo {
   Pid parent;
 };
 
-// **Block across hubs**: after everything that was sent before.
+// **Block across hubs**: after everything that was sent before, and until each hub that is asked
+// comes round. The thread of one that stands in a system call, say in std::thread::join(), answers
+// when it is back.
 // As erlang:process_info/1; of a dead actor everything is empty.
 ProcessInfo process_info(Pid pid);
 // All actors of all hubs, those that are exiting too; as erlang:processes/0. A simulation sees its

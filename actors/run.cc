@@ -54,6 +54,7 @@ class Ending {
 // that leaves. Returns how many could not be ended.
 std::size_t end_hub(Hub& hub, const Ending& ending, std::size_t survivors) {
   const Uncancellable uncancellable;
+  sleep(std::chrono::nanoseconds(1));  // the hub has not seen yet who is on the way here
   while (hub.task_count() > survivors && hub.now() < ending.deadline()) {
     detail::shut_down_all(hub);
     if (hub.task_count() <= survivors) break;
@@ -73,8 +74,9 @@ void report_left(Hub& hub, std::size_t left) {
                detail::dump_hub(hub).c_str());
 }
 
-// A signal asked for the end.
+// A signal asked for the end. The second of these is thrown into the start of a tree.
 struct StopRequested {};
+struct StartCancelled {};
 
 void check_run(const RunOptions& options) {
   Hub& hub = Hub::current();
@@ -228,10 +230,13 @@ int detail::run_first(const RunOptions& options, const std::function<Monitored()
   const TrappingExits root_traps_exits;
   const auto ending = std::make_shared<Ending>();
   bool is_asked = false;
-  bool has_failed = true;
+  bool has_failed = false;
   {
     int signals = 0;
+    bool is_starting = true;
     const auto ask = [&, root] {
+      if (std::exchange(is_starting, false))
+        detail::throw_into(hub.root(), std::make_exception_ptr(StartCancelled()));
       if (++signals == 1) {
         ending->begin(add_saturated(hub.now(), options.grace.count()));
       } else {
@@ -250,12 +255,22 @@ int detail::run_first(const RunOptions& options, const std::function<Monitored()
     const Runtime runtime(options, ending);
     std::optional<Monitored> started;
     try {
-      started = first();
-      const ExitReason reason = supervise_first(*started, options.grace, is_asked);
-      has_failed = is_failure(reason, is_asked);
+      try {
+        started = first();
+        is_starting = false;
+        detail::throw_pending();
+      } catch (const StartCancelled&) {  // asked for by message as well
+        is_starting = false;
+      }
+      if (started) {
+        const ExitReason reason = supervise_first(*started, options.grace, is_asked);
+        has_failed = is_failure(reason, is_asked);
+      }
     } catch (const StartError& error) {
+      has_failed = true;
       std::fprintf(stderr, "greenroom: the tree did not start: %s\n", error.what());
     } catch (const green::LoopExit& error) {
+      has_failed = true;
       std::fprintf(stderr, "greenroom: %s", error.what());
       if (started) exit(started->pid, Reason::kill);
     }

@@ -21,10 +21,11 @@ struct RunOptions {
 };
 
 // Runs the tree until it ends or SIGINT or SIGTERM comes, then ends what is left: shutdown, and
-// after the grace, which begins with the signal, kill. A second signal kills at once. Returns 0, or
+// after the grace, which begins with the signal, kill. A second signal kills at once, and one that
+// comes while the tree starts ends that. One run() at a time in a process. Returns 0, or
 // 1 if the tree could not start, failed, or gave up. For the thread's own stack, main's above all.
 // **Blocks.** Throws std::logic_error in a greenlet, in another run(), or if the signals are
-// watched already, std::invalid_argument for a number of hubs it cannot have.
+// watched by another, std::invalid_argument for a number of hubs it cannot have.
 int run(ChildSpec tree);
 int run(RunOptions options, ChildSpec tree);
 

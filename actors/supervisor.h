@@ -67,6 +67,7 @@ struct ChildOptions {
   Shutdown shutdown = Shutdown::after(std::chrono::seconds(5));
   bool significant = false;  // see AutoShutdown; not with Restart::permanent
   Unkillable unkillable = Unkillable::wait;
+  MailboxLimit mailbox = {};
 };
 
 // A pause before a restart that follows another one closely; none by default, as OTP. The n-th
@@ -115,9 +116,12 @@ template <class S, class... A>
 ChildSpec child(ChildOptions options, A... arguments) {
   ChildSpec spec;
   spec.options = std::move(options);
-  spec.start = [arguments = std::tuple<A...>(std::move(arguments)...)](const std::string& id) {
+  spec.start = [arguments = std::tuple<A...>(std::move(arguments)...),
+                limit = spec.options.mailbox](const std::string& id) {
     return std::apply(
-        [&](const A&... a) { return start_link<S>(SpawnOptions{.name = id}, A(a)...).pid(); },
+        [&](const A&... a) {
+          return start_link<S>(SpawnOptions{.name = id, .mailbox = limit}, A(a)...).pid();
+        },
         arguments);
   };
   return spec;
@@ -130,25 +134,26 @@ requires std::is_invocable_v < std::decay_t<F>
   ChildSpec spec;
   spec.options = std::move(options);
   if constexpr ((std::is_copy_constructible_v<F> && ... && std::is_copy_constructible_v<A>)) {
-    spec.start =
-        [call = std::tuple<F, A...>(std::move(f), std::move(arguments)...)](const std::string& id) {
-          return std::apply(
-              [&](const F& g, const A&... a) {
-                return spawn_link(SpawnOptions{.label = id}, F(g), A(a)...);
-              },
-              call);
-        };
+    spec.start = [call = std::tuple<F, A...>(std::move(f), std::move(arguments)...),
+                  limit = spec.options.mailbox](const std::string& id) {
+      return std::apply(
+          [&](const F& g, const A&... a) {
+            return spawn_link(SpawnOptions{.label = id, .mailbox = limit}, F(g), A(a)...);
+          },
+          call);
+    };
   } else {
     spec.options.restart = Restart::temporary;
     // Moved out at the first start; there is no other.
     auto call = std::make_shared<std::optional<std::tuple<F, A...>>>(std::in_place, std::move(f),
                                                                      std::move(arguments)...);
-    spec.start = [call](const std::string& id) {
+    spec.start = [call, limit = spec.options.mailbox](const std::string& id) {
       if (!*call) throw StartError(ExitReason("ignore"));
       std::tuple<F, A...> once = *std::exchange(*call, std::nullopt);
       return std::apply(
           [&](F& g, A&... a) {
-            return spawn_link(SpawnOptions{.label = id}, std::move(g), std::move(a)...);
+            return spawn_link(SpawnOptions{.label = id, .mailbox = limit}, std::move(g),
+                              std::move(a)...);
           },
           once);
     };

@@ -20,6 +20,7 @@ struct ServeOptions {
   std::string connections =
       {};  // id of the dynamic supervisor that gets each connection; empty: they are spawned
   ListenOptions socket = {};
+  MailboxLimit mailbox = {};  // of each connection
   std::function<void(const Endpoint&)> on_listening =
       {};  // called in the acceptor, at each start, with the port it got
 };
@@ -57,11 +58,13 @@ ChildSpec serve(ChildOptions options, ServeOptions serve_options, F connection) 
                 "tcp::serve: connection must be callable with a tcp::Stream");
   static_assert(std::is_copy_constructible_v<F>,
                 "tcp::serve: connection is copied for each connection");
-  detail::Acceptor::Take take = [connection](const std::string& connections, Stream stream) {
+  detail::Acceptor::Take take = [connection, limit = serve_options.mailbox](
+                                    const std::string& connections, Stream stream) {
     if (connections.empty()) {
-      spawn(connection, std::move(stream));
+      spawn(SpawnOptions{.mailbox = limit}, connection, std::move(stream));
     } else {
-      start_child(Supervisor(connections), ChildOptions{.restart = Restart::temporary}, connection,
+      start_child(Supervisor(connections),
+                  ChildOptions{.restart = Restart::temporary, .mailbox = limit}, connection,
                   std::move(stream));
     }
   };

@@ -1,5 +1,7 @@
 #include "greenroom/mailbox/receive.h"
 
+#include <stdexcept>
+
 #include "greenroom/scheduler/interrupt.h"
 
 namespace greenroom::detail {
@@ -7,8 +9,10 @@ namespace greenroom::detail {
 void (*make_extension)(Task& self) = nullptr;
 
 MailboxExtension& current_mailbox_extension(Task& self) {
-  if (!self.extension) [[unlikely]]
+  if (!self.extension) [[unlikely]] {
+    if (!make_extension) throw std::logic_error("greenroom: receive() needs //actors to be linked");
     make_extension(self);
+  }
   return static_cast<MailboxExtension&>(*self.extension);
 }
 

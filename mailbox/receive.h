@@ -137,7 +137,8 @@ inline constexpr bool is_mail_clause = !is_after<C> && !ExternalClause<C>;
 template <class F>
 concept TakesOneMessage = requires {
   typename ParameterOf<F>;
-  requires !std::is_same_v<ParameterOf<F>, Message>;
+  requires Sendable<PatternOf<F>> ||
+      (std::is_same_v<PatternOf<F>, Message> && std::is_lvalue_reference_v<ParameterOf<F>>);
 };
 template <class C>
 concept Clause = is_after<C> || is_when<C> || ExternalClause<C> || TakesOneMessage<C>;
@@ -317,9 +318,10 @@ auto receive(Cs&&... cs) {
   if constexpr (sizeof...(Cs) == 0) {
     static_assert(sizeof...(Cs) > 0, "receive() needs a clause");
   } else if constexpr (!(detail::Clause<std::remove_cvref_t<Cs>> && ...)) {
-    static_assert((detail::Clause<std::remove_cvref_t<Cs>> && ...),
-                  "receive(): a clause is a callable with one parameter, which is no auto, and no "
-                  "Message by value: take Message&");
+    static_assert(
+        (detail::Clause<std::remove_cvref_t<Cs>> && ...),
+        "receive(): a clause is a callable with one parameter: a type that can be sent (no "
+        "auto, no pointer, no string_view), or Message&");
   } else if constexpr (!detail::ReceiveTraits<std::remove_cvref_t<Cs>...>::is_one_result) {
     static_assert(detail::ReceiveTraits<std::remove_cvref_t<Cs>...>::is_one_result,
                   "receive(): all bodies must return the same type (or all nothing)");

@@ -136,9 +136,16 @@ class Client {
     room_.reset();
   }
 
+  // Not more often than restarts are meant to come.
+  void crash() {
+    sleep(crashed_at_ + 10ms - greenroom::clock::now());
+    crashed_at_ = greenroom::clock::now();
+    cast(server(), Room::Crash{});
+  }
+
   void in_room(const std::string& verb) {
     if (!room_) return write("! you are in no room");
-    if (verb == "/crash") return cast(server(), Room::Crash{});
+    if (verb == "/crash") return crash();
     if (verb == "/leave") return leave();
     const auto who = try_call(server().waiting(), Room::Who{});
     if (!who) return write("! " + who.reason().to_string());
@@ -151,6 +158,7 @@ class Client {
   std::string nick_;
   std::optional<std::string> room_;
   Pid room_pid_;
+  greenroom::clock::time_point crashed_at_;
   MonitorRef watch_;
 };
 

@@ -1,6 +1,7 @@
 // The command line of the chat's programs.
 #pragma once
 
+#include <cctype>
 #include <cstdint>
 #include <cstdio>
 #include <cstdlib>
@@ -16,7 +17,8 @@ inline std::optional<std::uint16_t> parse_port(int count, char** arguments, std:
   const long port = count == 3 && std::string_view(arguments[1]) == "--port"
                         ? std::strtol(arguments[2], &end, 10)
                         : -1;
-  if (port < 0 || port > 65535 || !end || end == arguments[2] || *end != '\0') {
+  if (port < 0 || port > 65535 || !end ||
+      !std::isdigit(static_cast<unsigned char>(arguments[2][0])) || *end != '\0') {
     std::fprintf(stderr, "usage: %s [--port P]   P: 0 (any free port) to 65535\n", arguments[0]);
     return std::nullopt;
   }

@@ -235,6 +235,11 @@ TEST(CrashReportStorm, ReportsSomeOfThem) {
       for (const CrashReport& report : reports.take()) left_out += report.left_out;
     }
     EXPECT_GE(left_out, 2000 - made);
+    // What is no crash is not hidden by crashes.
+    testing::internal::CaptureStderr();
+    for (int i = 0; i < 200; ++i) end_of(spawn_monitor([] { stop(ExitReason("boom")); }));
+    detail::log_line("why it gave up");
+    EXPECT_NE(testing::internal::GetCapturedStderr().find("why it gave up"), std::string::npos);
   });
 }
 

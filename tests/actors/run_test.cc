@@ -157,6 +157,21 @@ TEST_F(Run, EndsWhatIsLeftOnAllHubs) {
   }
 }
 
+// As the body ends they are on their way to the other hubs.
+TEST_F(Run, ActorsThatArriveAtTheEndAreToldShutdownToo) {
+  std::atomic<int> reports{0};
+  set_crash_logger([&](const CrashReport&) { ++reports; });
+  for (int round = 0; round < 50; ++round) {
+    EXPECT_EQ(run({.hubs = 3},
+                  [] {
+                    for (int i = 0; i < 9; ++i)
+                      spawn(SpawnOptions{.place = Placement::next_hub}, [] { sleep(1h); });
+                  }),
+              0);
+  }
+  EXPECT_EQ(reports, 0);
+}
+
 TEST_F(Run, AnActorThatIsLeftIsToldShutdownFirst) {
   ExitReason told = Reason::normal;
   EXPECT_EQ(run([&] {
@@ -340,6 +355,22 @@ TEST_P(RunUnderSignal, EndsATreeInOrder) {
                 },
                 {GetParam()}),
             42);
+}
+
+TEST_P(RunUnderSignal, EndsTheStartOfATree) {
+  struct Database {
+    explicit Database(int ready) {
+      write_byte(ready);
+      sleep(1h);
+    }
+    void handle(Go) {}
+  };
+  EXPECT_EQ(exit_code_of(
+                [](int ready) {
+                  return run(supervisor({.children = {child<Database>({.id = "db"}, ready)}}));
+                },
+                {GetParam()}),
+            0);
 }
 
 TEST_P(RunUnderSignal, KillsAfterTheGrace) {

@@ -78,6 +78,20 @@ TEST(SupervisorStart, RegistersItsIdAndItsServersIds) {
 
 struct Never {};
 
+TEST(SupervisorStart, GivesChildrenTheirMailboxLimits) {
+  in_trapping_actor([] {
+    const MailboxLimit limit{.messages = 2, .overflow = Overflow::drop_newest};
+    const auto waits = [] { receive([](Never) {}); };
+    const Pid tree = start_supervisor(
+        supervisor({.children = {child({.id = "limited", .mailbox = limit}, waits)}}));
+    const Pid limited = which_children(tree).at(0).pid;
+    for (int i = 0; i < 5; ++i) send(limited, i);
+    EXPECT_EQ(process_info(limited).mailbox_size, 2U);
+    EXPECT_EQ(process_info(limited).dead_letters, 3U);
+    shut_down(tree);
+  });
+}
+
 TEST(SupervisorStart, MakesUpIdsThatNoOtherChildHas) {
   in_trapping_actor([] {
     const auto idle = [] { receive([](Never) {}); };

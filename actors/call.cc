@@ -64,6 +64,12 @@ std::string cycle_through(const Task& caller, Pid target) {
   return true;
 }
 
+// Or the one that the task inherits; in a clean-up that nothing cuts short it inherits none.
+[[gnu::noinline]] std::int64_t nearer_deadline(const Task& task, std::int64_t deadline) noexcept {
+  if (task.uncancellable > 0 || std::uncaught_exceptions() > 0) return deadline;
+  return std::min(deadline, inherited_deadline());
+}
+
 // One call of the current greenlet, from its entry to its answer.
 class CallSite {
  public:
@@ -72,8 +78,8 @@ class CallSite {
       : hub_(hub), cell_(cell), caller_(caller_of_call(hub)) {
     const Task& task = *caller_.task;
     deadline_ = wait.needs_clock() ? wait.to_deadline(hub.now()) : wait.to_deadline();
-    if (task.interrupts && task.uncancellable == 0 && std::uncaught_exceptions() == 0) [[unlikely]]
-      deadline_ = std::min(deadline_, inherited_deadline());
+    if (task.interrupts) [[unlikely]]
+      deadline_ = nearer_deadline(task, deadline_);
     cell.caller = &caller_;
     cell.serial = ++ActorHub::of(hub).last_call;
     caller_.reply_cell = &cell;

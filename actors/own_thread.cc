@@ -13,10 +13,9 @@ namespace greenroom::detail {
 
 Home start_own_thread(Hub& here) {
   using Started = std::pair<Hub*, Hold>;
-  const std::shared_ptr<HubGroup> group = here.group();
   std::promise<Started> promise;
   std::future<Started> started = promise.get_future();
-  std::thread([group, promise = std::move(promise)]() mutable {
+  std::thread([group = here.group(), promise = std::move(promise)]() mutable {
     try {
       Hub& mine = Hub::current();
       end_stall_watch(mine);  // who has a thread of its own may keep it

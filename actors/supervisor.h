@@ -114,6 +114,9 @@ ChildSpec dynamic_supervisor(DynamicOptions options);
 // at every start.
 template <class S, class... A>
 ChildSpec child(ChildOptions options, A... arguments) {
+  static_assert((std::is_copy_constructible_v<A> && ...),
+                "child<S>(options, a...): S is constructed from copies at every start, so each "
+                "argument must have them: a std::shared_ptr, say, to what has none");
   ChildSpec spec;
   spec.options = std::move(options);
   spec.start = [arguments = std::tuple<A...>(std::move(arguments)...),

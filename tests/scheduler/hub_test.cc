@@ -75,8 +75,10 @@ TEST(Hub, AStackIsUsedAgainByTheNextThatParks) {
 // So many that more stacks than a hub keeps become free at once.
 void park_many() {
   Event event;
+  constexpr std::size_t count = 7000;
   std::vector<green::Greenlet<>> many;
-  for (int i = 0; i < 7000; ++i) many.push_back(spawn([&] { event.wait(); }));
+  many.reserve(count);
+  for (std::size_t i = 0; i < count; ++i) many.push_back(spawn([&] { event.wait(); }));
   yield();
   event.set();
   joinall(many);

@@ -73,6 +73,7 @@ struct Actor : MailboxExtension {
   bool traps_exits = false;
   bool is_promoted = false;  // a greenlet that called self()
   bool has_ended = false;
+  bool is_server = false;
   bool has_state = false;   // of a server: its constructor is done
   bool has_failed = false;  // of a server: its run loop is over
 };

@@ -101,6 +101,7 @@ struct ServerTask : ActorTask {
   ServerTask(const TaskOps& task_ops, const ServerOps& ops)
       : ActorTask(task_ops), server_ops(&ops) {
     actor.is_server = true;
+    actor.mailbox.hide_requests();
     actor.traps_exits = ops.trap_exits;
   }
   void* server() { return reinterpret_cast<std::byte*>(this) + server_ops->state_offset; }

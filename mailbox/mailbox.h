@@ -82,7 +82,11 @@ class Mailbox {
     while (head_) pop_front();
   }
 
-  // For receive.
+  // For receive. Of a server: its requests wait for their handlers, receive does not see them.
+  void hide_requests() noexcept { hides_requests_ = 1; }
+  bool is_hidden(const Message& message) const noexcept {
+    return hides_requests_ != 0 && MessageAccess::kind(message) == detail::MessageKind::request;
+  }
   void start_scan() noexcept { scan_ = &head_; }
   Message* scanned() const noexcept { return *scan_; }
   void skip() noexcept { scan_ = next_link(**scan_); }
@@ -108,7 +112,8 @@ class Mailbox {
   Message** tail_ = &head_;
   Message** scan_ = &head_;
   std::uint32_t size_ = 0;
-  std::uint32_t signals_ = 0;
+  std::uint32_t signals_ : 31 = 0;
+  std::uint32_t hides_requests_ : 1 = 0;
 };
 
 namespace detail {
@@ -116,7 +121,6 @@ namespace detail {
 // The extension of a task that has a mailbox.
 struct MailboxExtension : TaskExtension {
   Mailbox mailbox;
-  bool is_server = false;  // its requests wait for its handlers; receive does not see them
 };
 
 // The current task's mailbox; a plain greenlet becomes an actor on the spot.

@@ -191,9 +191,6 @@ decltype(auto) run_clause([[maybe_unused]] C& clause, [[maybe_unused]] MessagePo
 
 // Start of a receive: as enter_blocking_call, but a slice may go on for the mail that was there.
 MailboxExtension& enter_receive();
-inline bool is_visible(const MailboxExtension& extension, const Message& message) noexcept {
-  return !extension.is_server || MessageAccess::kind(message) != MessageKind::request;
-}
 // Parks in a receive. False: the deadline came.
 bool park_in_receive(std::int64_t deadline);
 
@@ -267,8 +264,7 @@ auto receive_any_of(Cs&&... cs) {
   using Clauses = std::tuple<Cs&...>;
   Clauses clauses(cs...);
 
-  MailboxExtension& extension = enter_receive();
-  Mailbox& mailbox = extension.mailbox;
+  Mailbox& mailbox = enter_receive().mailbox;
   std::int64_t deadline = no_deadline;
   bool has_deadline = false;
   bool is_over = false;
@@ -277,7 +273,7 @@ auto receive_any_of(Cs&&... cs) {
     while (Message* message = mailbox.scanned()) {
       std::size_t index = 0;
       const bool is_match =
-          is_visible(extension, *message) && ((matches(cs, *message) || (++index, false)) || ...);
+          !mailbox.is_hidden(*message) && ((matches(cs, *message) || (++index, false)) || ...);
       if (is_match) return dispatch_mail<R, 0>(index, clauses, mailbox.take_scanned());
       mailbox.skip();
     }

@@ -17,6 +17,9 @@ _COPTS = [
     "-std=c++20",
     "-fno-omit-frame-pointer",
     "-fstack-clash-protection",
+    # A function begins with a cache line: what is linked before it does not matter to its speed
+    # (a call took 55 or 60 ns).
+    "-falign-functions=64",
 ]
 
 _LINKOPTS = [

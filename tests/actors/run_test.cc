@@ -1,41 +1,23 @@
-// run: what it returns, in which order it ends things, and what signals do to it.
+// run: what it returns, and in which order it ends things. Signals are in run_signals_test.
 
 #include "greenroom/actors/run.h"
 
 #include <gtest/gtest.h>
-#include <sys/wait.h>
-#include <unistd.h>
 
 #include <atomic>
-#include <csignal>
 #include <functional>
 #include <future>
 #include <stdexcept>
 #include <string>
 #include <thread>
 
+#include "greenroom/tests/actors/noted.h"
 #include "greenroom/tests/actors/probe.h"
 
 namespace greenroom {
 namespace {
 
 using namespace probe;
-
-struct Go {};
-
-// Writes its name down when it is told to end.
-struct Noted {
-  static constexpr bool trap_exits = true;
-  Noted(
-      std::string* text, char letter, std::function<void()> started = [] {})
-      : order(text), name(letter) {
-    started();
-  }
-  void handle(Go) {}
-  void terminate(const ExitReason&) { *order += name; }
-  std::string* order;
-  char name;
-};
 
 // The tests of run itself: no probe::in_actor.
 class Run : public testing::Test {
@@ -258,32 +240,33 @@ TEST_F(Run, WaitsForAnAnswerFromAHubOfAnotherThread) {
     }
   };
   std::promise<ServerRef<Slow>> promise;
-  std::promise<void> done;
+  std::promise<Pid> keeper;
   std::thread outside([&] {
+    keeper.set_value(self());
     promise.set_value(start<Slow>());
-    const auto is_done = done.get_future().share();
-    while (is_done.wait_for(0s) != std::future_status::ready) sleep(1ms);
+    next<Go>();  // until it is told
   });
   const ServerRef<Slow> slow = promise.get_future().get();
   EXPECT_EQ(run({.hubs = 2}, [slow] { return call(slow, Go{}, Wait::forever()); }), 4);
   EXPECT_EQ(run({.hubs = 2}, [slow] { return is_alive(slow.pid()) ? 4 : 0; }), 4);
-  done.set_value();
+  send(keeper.get_future().get(), Go{});
   outside.join();
 }
 
 // What it blocks is its own thread. Its hub goes idle, and ends, after run() has returned.
 TEST_F(Run, LeavesBehindAnActorThatKeepsItsOwnThread) {
-  std::atomic<bool> may_end{false};
-  std::atomic<bool> has_ended{false};
+  std::promise<void> may_end;
+  std::promise<void> has_ended;
   testing::internal::CaptureStderr();
   EXPECT_EQ(run({.hubs = 2, .grace = 1ms},
                 [&] {
                   spawn(SpawnOptions{.place = Placement::own_thread}, [&, test = self()] {
                     const Uncancellable until_told;
                     send(test, Go{});
-                    while (!may_end) std::this_thread::sleep_for(1ms);
-                    sleep(5ms);
-                    has_ended = true;
+                    may_end.get_future().wait();  // the thread stands still
+                    yield();
+                    sleep(1ns);  // its hub goes to sleep
+                    has_ended.set_value();
                   });
                   next<Go>();
                   return 3;
@@ -291,148 +274,8 @@ TEST_F(Run, LeavesBehindAnActorThatKeepsItsOwnThread) {
             3);
   EXPECT_NE(testing::internal::GetCapturedStderr().find("does not end with run()"),
             std::string::npos);
-  may_end = true;
-  while (!has_ended) std::this_thread::sleep_for(1ms);
-}
-
-// Signals: in a child process of their own.
-
-// What the process that runs body ended with; once it has written a byte to the descriptor it is
-// sent each of the signals in turn.
-int exit_code_of(const std::function<int(int ready)>& body, std::initializer_list<int> signals) {
-  int pipe_ends[2];
-  EXPECT_EQ(pipe(pipe_ends), 0);
-  const pid_t process = fork();
-  if (process == 0) {
-    close(pipe_ends[0]);
-    alarm(20);
-    std::thread([&] { _exit(body(pipe_ends[1])); }).join();  // a thread without a hub so far
-  }
-  close(pipe_ends[1]);
-  for (const int signal : signals) {
-    char byte = 0;
-    EXPECT_EQ(read(pipe_ends[0], &byte, 1), 1);
-    kill(process, signal);
-  }
-  int status = 0;
-  EXPECT_EQ(waitpid(process, &status, 0), process);
-  close(pipe_ends[0]);
-  return WIFEXITED(status) ? WEXITSTATUS(status) : -WTERMSIG(status);
-}
-
-void write_byte(int descriptor) { EXPECT_EQ(write(descriptor, "x", 1), 1); }
-
-class RunUnderSignal : public testing::TestWithParam<int> {};
-INSTANTIATE_TEST_SUITE_P(Signals, RunUnderSignal, testing::Values(SIGTERM, SIGINT));
-
-TEST_P(RunUnderSignal, EndsTheBodyAndReturnsZero) {
-  EXPECT_EQ(exit_code_of(
-                [](int ready) {
-                  return run([ready] {
-                    write_byte(ready);
-                    sleep(1h);
-                    return 5;
-                  });
-                },
-                {GetParam()}),
-            0);
-}
-
-TEST_P(RunUnderSignal, EndsATreeInOrder) {
-  EXPECT_EQ(exit_code_of(
-                [](int ready) {
-                  std::string order;
-                  const int code =
-                      run({.hubs = 2},
-                          supervisor({.children = {child({.id = "timer"}, [] { sleep(1h); }),
-                                                   child<Noted>({.id = "a"}, &order, 'a'),
-                                                   child<Noted>({.id = "b"}, &order, 'b'),
-                                                   child<Noted>({.id = "c"}, &order, 'c',
-                                                                std::function<void()>([ready] {
-                                                                  write_byte(ready);
-                                                                }))}}));
-                  return code == 0 && order == "cba" ? 42 : 1;
-                },
-                {GetParam()}),
-            42);
-}
-
-TEST_P(RunUnderSignal, EndsTheStartOfATree) {
-  struct Database {
-    explicit Database(int ready) {
-      write_byte(ready);
-      sleep(1h);
-    }
-    void handle(Go) {}
-  };
-  EXPECT_EQ(exit_code_of(
-                [](int ready) {
-                  return run(supervisor({.children = {child<Database>({.id = "db"}, ready)}}));
-                },
-                {GetParam()}),
-            0);
-}
-
-TEST_P(RunUnderSignal, KillsAfterTheGrace) {
-  EXPECT_EQ(exit_code_of(
-                [](int ready) {
-                  return run({.grace = 20ms}, [ready] {
-                    trap_exits();
-                    write_byte(ready);
-                    for (;;) receive([](const Exit&) {}, after(1h, [] {}));
-                  });
-                },
-                {GetParam()}),
-            0);
-}
-
-TEST_P(RunUnderSignal, KillsAtOnceAtTheSecond) {
-  EXPECT_EQ(exit_code_of(
-                [](int ready) {
-                  return run({.grace = 1h}, [ready] {
-                    trap_exits();
-                    write_byte(ready);
-                    receive([](const Exit&) {}, after(1h, [] {}));
-                    write_byte(ready);
-                    for (;;) receive([](const Exit&) {}, after(1h, [] {}));
-                  });
-                },
-                {GetParam(), GetParam()}),
-            0);
-}
-
-TEST_P(RunUnderSignal, TheSecondShortensWhatTheEndTakes) {
-  EXPECT_EQ(exit_code_of(
-                [](int ready) {
-                  return run({.hubs = 2, .grace = 1h}, [ready] {
-                    const auto stubborn = [](int told) {
-                      trap_exits();
-                      if (told >= 0) write_byte(told);
-                      receive([](const Exit&) {});
-                      if (told >= 0) write_byte(told);
-                      for (;;) receive([](const Exit&) {});
-                    };
-                    spawn(SpawnOptions{.place = Placement::next_hub}, stubborn, -1);
-                    spawn(stubborn, ready);
-                    sleep(1h);
-                  });
-                },
-                {GetParam(), GetParam()}),
-            0);
-}
-
-TEST(RunUnderQuit, WritesADumpAndGoesOn) {
-  EXPECT_EQ(exit_code_of(
-                [](int ready) {
-                  if (!std::freopen("/dev/null", "w", stderr)) return 1;
-                  return run({.dump_on_quit = true}, [ready] {
-                    write_byte(ready);
-                    sleep(50ms);
-                    return 6;
-                  });
-                },
-                {SIGQUIT}),
-            6);
+  may_end.set_value();
+  has_ended.get_future().wait();
 }
 
 }  // namespace

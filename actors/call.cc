@@ -77,9 +77,9 @@ class CallSite {
   [[gnu::always_inline]] CallSite(Hub& hub, ReplyCell& cell, Wait wait)
       : hub_(hub), cell_(cell), caller_(caller_of_call(hub)) {
     const Task& task = *caller_.task;
-    deadline_ = wait.needs_clock() ? wait.to_deadline(hub.now()) : wait.to_deadline();
-    if (task.interrupts) [[unlikely]]
-      deadline_ = nearer_deadline(task, deadline_);
+    deadline_ = wait.needs_clock() ? hub.deadline_after(wait.duration()) : wait.to_deadline();
+    if ((task.attention & attention::inherits) != 0) [[unlikely]]
+      deadline_ = nearer_deadline(task, closed_deadline());
     cell.caller = &caller_;
     cell.serial = ++ActorHub::of(hub).last_call;
     caller_.reply_cell = &cell;
@@ -88,7 +88,11 @@ class CallSite {
   CallSite(const CallSite&) = delete;
   CallSite& operator=(const CallSite&) = delete;
 
-  std::int64_t deadline() const { return deadline_; }
+  // For those who need it as a point in time.
+  std::int64_t closed_deadline() {
+    if (is_open(deadline_)) deadline_ = close_deadline(deadline_, hub_.now());
+    return deadline_;
+  }
   ReplyHandle handle() const { return {caller_.number, cell_.serial, hub_.id()}; }
   // Sends and parks until the cell is answered; a deadline that comes first answers it with
   // `timeout`.
@@ -103,7 +107,7 @@ class CallSite {
   Hub& hub_;
   ReplyCell& cell_;
   Actor& caller_;
-  std::int64_t deadline_;
+  std::int64_t deadline_;  // open, where possible: see park.h
 };
 
 [[gnu::always_inline]] inline void CallSite::park_until_answered(Pid target) {
@@ -113,7 +117,10 @@ class CallSite {
     if (cell_.state != ReplyState::waiting) [[likely]]
       return;
     if (result == ParkResult::expired) return fail(cell_, Reason::timeout);
-    if (result == ParkResult::interrupted) throw_pending();
+    if (result == ParkResult::interrupted) {
+      deadline_ = hub_.interrupted_deadline();
+      throw_pending();
+    }
   }
 }
 
@@ -135,8 +142,9 @@ bool waits_for_an_actor(const Task& task) {
 [[gnu::always_inline]] inline void CallSite::send_and_wait(Pid target, MessagePointer request) {
   auto& parts = static_cast<Request&>(*request);
   parts.reply = handle();
-  parts.deadline = deadline_;
   Actor* local = find_actor_here(hub_, target);  // null: sending tells why
+  if (!local) [[unlikely]]
+    parts.deadline = closed_deadline();
   if (local && (local == &caller_ || waits_for_an_actor(*local->task))) [[unlikely]] {
     if (refuse(cell_, *local)) {
       parts.reply.caller = 0;
@@ -209,7 +217,7 @@ void make_call(ReplyCell& cell, NamedServer to, MessagePointer request, Wait wai
   Hub* hub = Hub::current_if_any();
   if (!hub) return call_from_foreign_thread(cell, resolve(to, 0), std::move(request), wait);
   CallSite site(*hub, cell, wait);
-  site.send_and_wait(resolve(to, site.deadline()), std::move(request));
+  site.send_and_wait(resolve(to, to.is_waiting ? site.closed_deadline() : 0), std::move(request));
 }
 
 void send_cast(NamedServer to, MessagePointer request) noexcept {

@@ -62,9 +62,14 @@ const ExitReason no_reply("no_reply");
 
 }  // namespace
 
-bool is_reply_awaited(Hub& hub, const ReplyHandle& handle) noexcept {
-  if (!handle) return false;
-  return handle.hub != hub.id() || cell_here(hub, handle);
+bool has_caller_given_up(Hub& hub, const ReplyHandle& handle) noexcept {
+  const ReplyCell* cell = cell_here(hub, handle);
+  if (!cell) return true;
+  const Task& caller = *cell->caller->task;
+  if (caller.state != TaskState::parked) return caller.result == ParkResult::expired;
+  const std::int64_t now = hub.now();
+  caller.park->deadline = close_deadline(caller.park->deadline, now);
+  return now >= caller.park->deadline;
 }
 
 ReplyCell* find_reply_cell(ReplyHandle& handle) noexcept {

@@ -57,8 +57,8 @@ struct ReplyHandle {
   explicit operator bool() const { return caller != 0; }
 };
 
-// The caller still waits, as far as this hub can tell.
-bool is_reply_awaited(Hub& hub, const ReplyHandle& handle) noexcept;
+// Of a caller of this hub: it waits no longer, or is not to; an open deadline counts from now.
+bool has_caller_given_up(Hub& hub, const ReplyHandle& handle) noexcept;
 
 // A value on its way to a caller on another hub, or on a thread without one.
 struct ReplyPost : PostNode {

@@ -52,7 +52,7 @@ struct Request : Message {
 
   // Of a call; a cast has none, and no deadline.
   ReplyHandle reply;
-  std::int64_t deadline;
+  std::int64_t deadline;  // for another hub; on the caller's the caller's park has it
 };
 
 template <class M>

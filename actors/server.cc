@@ -200,7 +200,8 @@ bool request_cancelled() {
   const detail::ReplyHandle asker = request->asked_by();
   if (!asker) return false;
   Hub& hub = *actor.task->hub;
-  return hub.now() >= request->deadline || !detail::is_reply_awaited(hub, asker);
+  if (asker.hub == hub.id()) return detail::has_caller_given_up(hub, asker);
+  return hub.now() >= request->deadline;
 }
 
 }  // namespace greenroom

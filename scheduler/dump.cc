@@ -121,7 +121,7 @@ std::string dump_hub(Hub& hub) {
     text +=
         std::string("parked in ") + task.park->reason + " for " + age_text(now - task.park->since);
     if (task.park->deadline != no_deadline)
-      text += ", " + age_text(task.park->deadline - now) + " left";
+      text += ", " + age_text(close_deadline(task.park->deadline, now) - now) + " left";
     text += "\n";
     const auto [low, high] = hub.stack_bounds(task);
     if (low) text += to_string(capture_suspended(task.fiber->context(), low, high, red_zone), 12);

@@ -324,7 +324,7 @@ void expire(detail::TimerNode& node) noexcept {
 
 }  // namespace
 
-void detail::ParkDeadline::arm_all(TimerWheel& timers) noexcept {
+void detail::ParkDeadline::arm_all(TimerWheel& timers, std::int64_t now) noexcept {
   for (ParkDeadline* deadline = next_; deadline != this;) {
     ParkDeadline* next = std::exchange(deadline->next_, nullptr);
     Task& task = *deadline->task_;
@@ -333,7 +333,10 @@ void detail::ParkDeadline::arm_all(TimerWheel& timers) noexcept {
     timer.task = &task;
     timer.epoch = task.epoch;
     // One that is awake already, and only waits for its turn, is not armed any more.
-    if (task.state == TaskState::parked) timers.arm(timer, task.park->deadline);
+    if (task.state == TaskState::parked) {
+      task.park->deadline = close_deadline(task.park->deadline, now);
+      if (task.park->deadline != no_deadline) timers.arm(timer, task.park->deadline);
+    }
     deadline = next;
   }
   next_ = previous_ = this;
@@ -352,7 +355,10 @@ inline ParkResult Hub::park_for(const detail::UnwindContext& primitive, const ch
                           primitive};
   if (frame.may_throw && (self.attention & detail::attention::throws) != 0) [[unlikely]] {
     frame.may_throw = !would_interrupt_terminate(self, frame.primitive);
-    if (frame.may_throw) return ParkResult::interrupted;
+    if (frame.may_throw) {
+      interrupted_deadline_ = deadline;
+      return ParkResult::interrupted;
+    }
   }
   self.park = &frame;
   self.state = TaskState::parked;
@@ -362,6 +368,7 @@ inline ParkResult Hub::park_for(const detail::UnwindContext& primitive, const ch
     detail::ParkDeadline pending(new_deadlines_, self);
     switch_out(self);
     pending.cancel(timers_);
+    if (self.result == ParkResult::interrupted) interrupted_deadline_ = frame.deadline;
   }
   self.park = nullptr;
   return self.result;
@@ -413,7 +420,7 @@ void Hub::housekeeping() {
     poller_->poll(0);
     polled_at_ = now;
   }
-  new_deadlines_.arm_all(timers_);
+  new_deadlines_.arm_all(timers_, now);
   timers_.fire_due(now);
   if (ready_.empty() && port_.is_empty()) {
     idle();

@@ -152,6 +152,15 @@ class Hub {
   // The same without a call; false: that cannot be.
   bool read_clock(std::int64_t& now) const noexcept { return !environment_ && clock_.read(now); }
   std::int64_t coarse_now() const { return housekept_at_; }
+  // So long from now, for a park that begins now: open, unless the clock costs nothing.
+  std::int64_t deadline_after(std::int64_t duration) noexcept {
+    if (duration == detail::no_deadline) return detail::no_deadline;
+    if (environment_ || duration == 0) [[unlikely]]
+      return detail::add_saturated(now(), duration);
+    return detail::open_deadline(duration);
+  }
+  // Of the park that was interrupted last: for whoever parks again for the same.
+  std::int64_t interrupted_deadline() const { return interrupted_deadline_; }
 
   // Takes a made task in; start() puts it at the end of the ready queue.
   void adopt(detail::Task& task);
@@ -311,6 +320,7 @@ class Hub {
   detail::PostNode* undelivered_ = nullptr;  // taken from the inbox, held back by a simulation
   detail::TimerWheel timers_;
   detail::ParkDeadline new_deadlines_;  // head of a ring
+  std::int64_t interrupted_deadline_ = 0;
   std::unique_ptr<detail::Poller> poller_;
   detail::StackPool stacks_;
   detail::BlockPool blocks_;

@@ -45,7 +45,7 @@ bool Hub::run_slice() {
     node->deliver(*this, *node);
   }
   poller_->poll(0);
-  new_deadlines_.arm_all(timers_);
+  new_deadlines_.arm_all(timers_, housekept_at_);
   timers_.fire_due(housekept_at_);
   const bool ran = !ready_.empty();
   if (ran) {
@@ -66,7 +66,7 @@ bool Hub::run_slice() {
 std::int64_t Hub::next_event() {
   if (!ready_.empty() || undelivered_ || !port_.is_empty() || poller_->has_news())
     return environment_->now();
-  new_deadlines_.arm_all(timers_);
+  new_deadlines_.arm_all(timers_, environment_->now());
   return timers_.next_deadline();
 }
 

@@ -27,8 +27,8 @@ class ParkDeadline {
   ParkDeadline(const ParkDeadline&) = delete;
   ParkDeadline& operator=(const ParkDeadline&) = delete;
 
-  // Takes all out of the ring and into the wheel.
-  void arm_all(TimerWheel& timers) noexcept;
+  // Takes all out of the ring and into the wheel; what is open counts from now.
+  void arm_all(TimerWheel& timers, std::int64_t now) noexcept;
   void cancel(TimerWheel& timers) noexcept {
     if (next_) [[likely]] {
       previous_->next_ = next_;

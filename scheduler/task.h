@@ -50,6 +50,7 @@ inline constexpr std::uint16_t exiting = 4;     // an exit was accepted: every b
 inline constexpr std::uint16_t deadline = 8;    // an inherited deadline has passed
 inline constexpr std::uint16_t suspended = 16;  // reserved: the debugger's suspend
 inline constexpr std::uint16_t trace = 32;      // reserved: events of this task are reported
+inline constexpr std::uint16_t inherits = 64;   // it runs in a with_deadline, passed or not
 inline constexpr std::uint16_t throws = kill | timeout | exiting | deadline;
 }  // namespace attention
 
@@ -94,8 +95,8 @@ struct Task {
   const TaskOps* ops;
   Hub* hub = nullptr;  // set once, before any other thread sees the task
   std::uint64_t epoch = 1;
-  Fiber* fiber = nullptr;           // its stack, from its first park on; while it runs, see the hub
-  const ParkFrame* park = nullptr;  // while parked: on the parked stack
+  Fiber* fiber = nullptr;     // its stack, from its first park on; while it runs, see the hub
+  ParkFrame* park = nullptr;  // while parked: on the parked stack
   Interrupts* interrupts = nullptr;  // what attention refers to; made on demand
   TaskExtension* extension = nullptr;
   Task* previous_in_hub = nullptr;

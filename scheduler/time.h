@@ -37,6 +37,8 @@ class Wait {
   std::int64_t to_deadline() const;
   // The same where the clock's time is at hand; only a wait that needs it looks at it.
   bool needs_clock() const { return kind_ == Kind::duration; }
+  // The duration, zero for a poll; only of a wait that needs a clock.
+  std::int64_t duration() const { return nanoseconds_ > 0 ? nanoseconds_ : 0; }
   std::int64_t to_deadline(std::int64_t now) const;
 
  private:
@@ -64,11 +66,12 @@ namespace detail {
 
 inline constexpr std::int64_t no_deadline = std::numeric_limits<std::int64_t>::max();
 
-// now + duration without overflow; a duration that cannot be reached is no deadline.
-inline std::int64_t add_saturated(std::int64_t now, std::int64_t duration) {
+// now + duration without overflow, and not negative; a duration that cannot be reached is no
+// deadline.
+constexpr std::int64_t add_saturated(std::int64_t now, std::int64_t duration) {
   std::int64_t sum = 0;
   if (__builtin_add_overflow(now, duration, &sum)) return duration > 0 ? no_deadline : 0;
-  return sum;
+  return sum > 0 ? sum : 0;
 }
 
 // Clock nanoseconds of the current hub's environment; the real clock on a thread without a hub.
@@ -82,7 +85,7 @@ inline clock::time_point clock::now() noexcept {
 
 inline std::int64_t Wait::to_deadline(std::int64_t now) const {
   if (kind_ == Kind::forever || nanoseconds_ == detail::no_deadline) return detail::no_deadline;
-  return kind_ == Kind::deadline ? nanoseconds_ : detail::add_saturated(now, nanoseconds_);
+  return detail::add_saturated(kind_ == Kind::deadline ? 0 : now, nanoseconds_);
 }
 
 inline std::int64_t Wait::to_deadline() const {

@@ -95,6 +95,7 @@ DeadlineScope::DeadlineScope(std::int64_t deadline)
     : ExpiringScope(Kind::deadline, timed_task(Hub::current())), at_(deadline) {
   Interrupts& interrupts = interrupts_of(task());
   outer_ = std::exchange(interrupts.deadlines, this);
+  task().attention |= attention::inherits;
   arm(task().hub->timers(), at_);
 }
 
@@ -103,7 +104,9 @@ DeadlineScope::~DeadlineScope() {
   bool any_fired = false;
   for (const DeadlineScope* scope = outer_; scope; scope = scope->outer_)
     any_fired |= scope->has_fired_;
-  if (!any_fired) task().attention &= static_cast<std::uint16_t>(~attention::deadline);
+  std::uint16_t over = any_fired ? 0 : attention::deadline;
+  if (!outer_) over |= attention::inherits;
+  task().attention &= static_cast<std::uint16_t>(~over);
 }
 
 void throw_expired(Task& self) {

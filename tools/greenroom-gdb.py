@@ -173,6 +173,8 @@ class Task:
             return "parked; its stack is not in the core file"
         least, most = ("", "") if self.hub.is_clock_known() else ("at least ", "at most ")
         result = "parked in %s for %s%.3f s" % (reason, least, (now - since) * 1e-9)
+        if deadline < 0:  # open: the hub has not looked at the clock since
+            deadline = now - deadline
         if deadline != NO_DEADLINE:
             result += ", %s%.3f s left" % (most, (deadline - now) * 1e-9)
         return result

@@ -38,18 +38,20 @@ TickClock::TickClock() {
 }
 
 std::int64_t TickClock::synchronize() noexcept {
+  const std::int64_t kernel = kernel_now();
+  const std::uint64_t ticks = __builtin_ia32_rdtsc();
   // No answer since the last time was later than this one. A counter that was set back gave none.
-  const std::uint64_t ticks_since = __builtin_ia32_rdtsc() - base_ticks_;
+  const std::uint64_t ticks_since = ticks - base_ticks_;
   const bool is_set_back = ticks_since > ~std::uint64_t{0} / 2;
   const std::uint64_t answered = is_set_back ? 0 : std::min(ticks_since, trusted_ticks_);
   not_before_ = std::max(not_before_, base_ + to_nanoseconds(answered));
-  base_ = kernel_now();
-  base_ticks_ = __builtin_ia32_rdtsc();
+  base_ = kernel;
+  base_ticks_ = ticks;
   const std::int64_t span = base_ - reference_;
   if (invariant_counter && span >= shortest_measurement) {
-    const std::uint64_t ticks = base_ticks_ - reference_ticks_;
-    if (ticks > 0 && ticks >> 32 < static_cast<std::uint64_t>(span)) {
-      scale_ = static_cast<std::uint64_t>((static_cast<Wide>(span) << 32) / ticks);
+    const std::uint64_t counted = base_ticks_ - reference_ticks_;
+    if (counted > 0 && counted >> 32 < static_cast<std::uint64_t>(span)) {
+      scale_ = static_cast<std::uint64_t>((static_cast<Wide>(span) << 32) / counted);
       trusted_ticks_ =
           static_cast<std::uint64_t>((static_cast<Wide>(longest_extrapolation) << 32) / scale_);
     }

@@ -466,7 +466,12 @@ void Hub::idle() {
   if (spin()) return drain_inbox();  // and on with it, before another look at the clock
   const std::int64_t deadline = timers_.next_deadline();
   const bool is_quiet = deadline == detail::no_deadline && !may_wait_for_ever();
-  if (is_quiet && !group_) return conclude_loop_exit();
+  if (is_quiet && !group_) {
+    // Whoever gave up the last hold has posted before: a wake may have come since the inbox was
+    // looked at.
+    if (!port_.is_empty()) return;
+    return conclude_loop_exit();
+  }
   port_.prepare_sleep();
   if (!port_.is_empty()) return port_.awake();
   awake_hubs.fetch_sub(1);

@@ -49,6 +49,18 @@ TEST(Offload, OutstandingOneIsNoReasonForLoopExit) {
             7);
 }
 
+TEST(Offload, OneThatEndsWhileTheHubLooksForWorkIsNoReasonForLoopExit) {
+  for (int i = 0; i < testkit::scale(20'000); ++i) {
+    const auto end = std::chrono::steady_clock::now() + std::chrono::nanoseconds(i % 1000 * 60);
+    EXPECT_EQ(offload([=] {
+                while (std::chrono::steady_clock::now() < end) {
+                }
+                return i;
+              }),
+              i);
+  }
+}
+
 TEST(Offload, KilledGreenletLeavesAndTheResultIsDropped) {
   auto release = std::make_shared<std::promise<void>>();
   auto greenlet = green::spawn([release] { offload([release] { release->get_future().wait(); }); });

@@ -41,7 +41,7 @@ EVP_PKEY* make_key() { return EVP_PKEY_Q_keygen(nullptr, nullptr, "ED25519"); }
 
 std::string write_file(const std::string& text) {
   std::string path = testing::TempDir() + "/" + std::to_string(::getpid()) + "-" +
-                           std::to_string(next_number++) + ".pem";
+                     std::to_string(next_number++) + ".pem";
   std::ofstream(path) << text;
   return path;
 }

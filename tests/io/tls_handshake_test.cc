@@ -198,8 +198,7 @@ TEST(TlsHandshake, ServerWithAClientAuthorityKnowsItsClients) {
 std::string words_of_server_hearing(const std::string& text) {
   loopback::Pair pair = loopback::connected();
   pair.client.write_all(text);
-  std::string words =
-      words_of([&] { tls::accept(std::move(pair.server), server_context(), 20s); });
+  std::string words = words_of([&] { tls::accept(std::move(pair.server), server_context(), 20s); });
   // And the connection is closed.
   EXPECT_TRUE(error_of([&] {
                 while (!loopback::read_some_text(pair.client, 20s).empty()) {

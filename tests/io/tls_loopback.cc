@@ -1,5 +1,7 @@
 #include "greenroom/tests/io/tls_loopback.h"
 
+#include <algorithm>
+
 namespace greenroom::tls_loopback {
 
 using namespace std::chrono_literals;
@@ -59,10 +61,10 @@ std::string read_some_text(tls::Stream& stream, Wait wait) {
 
 std::string read_text(tls::Stream& stream, std::size_t size) {
   std::string text;
+  std::string part(64 * 1024, '\0');
   while (text.size() < size) {
-    std::string part(size - text.size(), '\0');
-    const std::size_t read =
-        stream.read_some(std::as_writable_bytes(std::span(part.data(), part.size())));
+    const std::span<char> room(part.data(), std::min(part.size(), size - text.size()));
+    const std::size_t read = stream.read_some(std::as_writable_bytes(room));
     if (read == 0) break;
     text.append(part, 0, read);
   }

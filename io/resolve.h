@@ -1,9 +1,8 @@
 // From a host to addresses.
 //
-// Numeric hosts, the empty one and "localhost" are known at once. Other names go to the system's
-// resolver on a thread made for the lookup: it may take as long as it likes, and much stack.
-// In a simulation there are no other names.
-// Rejected: getaddrinfo on the hub's thread (it stops the hub for seconds).
+// Numeric hosts, the empty one and "localhost" are known at once. Other names are c-ares' matter
+// (ares_resolver.h), or the C library's (thread_resolver.h) if GREENROOM_RESOLVER says so. In a
+// simulation there are no other names.
 #pragma once
 
 #include <cstdint>
@@ -14,8 +13,8 @@
 
 namespace greenroom::detail {
 
-// **Blocks.** for names. At least one address, in the order in which to try them. Throws IoError:
-// timed_out, or host_unreachable if there is no such name.
+// **Blocks.** for names. At least one address, in the order in which to try them. Throws IoError,
+// as dns::lookup.
 std::vector<Address> resolve(const tcp::Endpoint& endpoint, std::int64_t deadline);
 
 // The same for a listener; an empty host means every IPv4 address.

@@ -1,0 +1,51 @@
+// A name that c-ares is asked for, and the greenlet that wants to know.
+//
+// Made by its greenlet; from ask() to the answer c-ares has it as well, as it cannot be told to
+// forget a single one. Of one hub, as its channel.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <vector>
+
+#include "greenroom/io/address.h"
+#include "greenroom/scheduler/task.h"
+
+struct ares_addrinfo;
+
+namespace greenroom::detail {
+
+class AresChannel;
+
+class AresQuery {
+ public:
+  enum class State : std::uint8_t {
+    made,      // its greenlet's
+    asked,     // its greenlet's, which waits, and c-ares'
+    answered,  // its greenlet's
+    left,      // c-ares' alone: gone with its answer
+  };
+
+  AresQuery(AresChannel& channel, Task& task) : channel_(channel), task_(task) {}
+  AresQuery(const AresQuery&) = delete;
+  AresQuery& operator=(const AresQuery&) = delete;
+
+  // **Blocks.** until the answer is there; false if the deadline came first.
+  bool wait(std::int64_t deadline);
+  // Of an answered one: a status of c-ares, and what it has found.
+  int status() const { return status_; }
+  std::vector<Address> found() const;
+
+ private:
+  friend class AresChannel;
+  ~AresQuery();
+
+  AresChannel& channel_;
+  Task& task_;
+  std::uint64_t epoch_ = 0;  // of the park
+  State state_ = State::made;
+  int status_ = 0;
+  ares_addrinfo* list_ = nullptr;  // owned
+};
+
+}  // namespace greenroom::detail

@@ -462,7 +462,7 @@ bool Hub::spin() noexcept {
 void Hub::idle() {
   take_stock();
   if (stacks_.has_surplus() && stacks_.give_back(detail::StackPool::HubState::about_to_sleep))
-    return;  // first what has become ready meanwhile
+    return;                          // first what has become ready meanwhile
   if (spin()) return drain_inbox();  // and on with it, before another look at the clock
   const std::int64_t deadline = timers_.next_deadline();
   const bool is_quiet = deadline == detail::no_deadline && !may_wait_for_ever();

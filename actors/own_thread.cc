@@ -15,7 +15,10 @@ Home start_own_thread(Hub& here) {
   using Started = std::pair<Hub*, Hold>;
   std::promise<Started> promise;
   std::future<Started> started = promise.get_future();
-  std::thread([group = here.group(), promise = std::move(promise)]() mutable {
+  // Hubs of a group see each other. Without one neither knows what may still come from the other.
+  Hold news = here.group() ? Hold() : here.hold();
+  std::thread([group = here.group(), news = std::move(news),
+               promise = std::move(promise)]() mutable {
     try {
       Hub& mine = Hub::current();
       end_stall_watch(mine);  // who has a thread of its own may keep it
@@ -27,6 +30,7 @@ Home start_own_thread(Hub& here) {
       return;
     }
     // Until the last task has ended; the hub leaves the group when it ends with its thread.
+    const Hold mail = group ? Hold() : Hub::current().hold();
     const Uncancellable until_then;
     Hub::current().wait_until_alone(no_deadline);
   }).detach();

@@ -66,7 +66,8 @@ bool has_caller_given_up(Hub& hub, const ReplyHandle& handle) noexcept {
   const ReplyCell* cell = cell_here(hub, handle);
   if (!cell) return true;
   const Task& caller = *cell->caller->task;
-  if (caller.state != TaskState::parked) return caller.result == ParkResult::expired;
+  // Its time is over, or it was interrupted: it only waits for its turn.
+  if (caller.state != TaskState::parked) return true;
   const std::int64_t now = hub.now();
   caller.park->deadline = close_deadline(caller.park->deadline, now);
   return now >= caller.park->deadline;

@@ -32,8 +32,10 @@ namespace {
 
 constexpr std::chrono::milliseconds look_again(2);
 constexpr std::chrono::seconds kill_grace(1);
-// A hub on a thread of its own kills what it has left by then, and ends.
+// A hub on another thread kills what it has left by then, and ends; if it does not, an actor keeps
+// it to itself.
 constexpr std::int64_t own_thread_patience = 2'000'000'000;
+constexpr std::int64_t worker_patience = 5'000'000'000;
 constexpr int most_hubs = 1024;
 
 // When what is left is killed. Any thread.
@@ -91,6 +93,11 @@ void check_run(const RunOptions& options) {
   }
 }
 
+struct Worker {
+  std::thread thread;
+  std::shared_ptr<std::atomic<bool>> has_ended;
+};
+
 // The hubs of a run, and their end.
 class Runtime {
  public:
@@ -114,12 +121,14 @@ class Runtime {
   void start_worker() {
     std::promise<void> started;
     std::future<void> is_started = started.get_future();
-    workers_.emplace_back([this, &started] {
+    auto has_ended = std::make_shared<std::atomic<bool>>(false);
+    // It may outlive this.
+    auto work = [group = group_, ending = ending_, stop = stop_, has_ended, &started] {
       Hub* hub = nullptr;
       try {
         hub = &Hub::current();
         detail::ActorHub::of(*hub);
-        group_->add(*hub, detail::HubGroup::Role::worker);
+        group->add(*hub, detail::HubGroup::Role::worker);
         detail::list_hub(*hub);
         started.set_value();
       } catch (...) {
@@ -128,12 +137,14 @@ class Runtime {
       }
       {
         const Uncancellable until_told;
-        stop_.wait();
+        stop->wait();
       }
-      report_left(*hub, end_hub(*hub, *ending_, 1));
+      report_left(*hub, end_hub(*hub, *ending, 1));
       detail::unlist_hub(*hub);
-      group_->remove(*hub);
-    });
+      group->remove(*hub);
+      *has_ended = true;
+    };
+    workers_.push_back({std::thread(std::move(work)), has_ended});
     is_started.get();
   }
 
@@ -141,16 +152,12 @@ class Runtime {
     using Role = detail::HubGroup::Role;
     ending_->begin(detail::add_saturated(main_.now(), options_.grace.count()));
     end_own_threads();
-    stop_.set();
+    stop_->set();
     report_left(main_, end_hub(main_, *ending_, 1));
-    for (std::thread& worker : workers_) worker.join();
+    end_workers();
     const Uncancellable uncancellable;
     const std::int64_t joined_at = main_.now();
-    const auto may_wait = [&] {
-      const std::int64_t killed_at = std::max(ending_->deadline(), joined_at);
-      return main_.now() < detail::add_saturated(killed_at, own_thread_patience);
-    };
-    while (group_->has_any(Role::own_thread) && may_wait()) {
+    while (group_->has_any(Role::own_thread) && is_in_time(joined_at, own_thread_patience)) {
       end_own_threads();  // one of them may have come just now
       sleep(std::chrono::nanoseconds(look_again));
     }
@@ -158,6 +165,31 @@ class Runtime {
       std::fputs("greenroom: an actor on a thread of its own does not end with run()\n", stderr);
     detail::unlist_hub(main_);
     group_->remove(main_);
+  }
+
+  // So long from when everything is killed.
+  bool is_in_time(std::int64_t begun_at, std::int64_t patience) {
+    const std::int64_t killed_at = std::max(ending_->deadline(), begun_at);
+    return main_.now() < detail::add_saturated(killed_at, patience);
+  }
+
+  // One whose thread an actor keeps to itself is left behind: nothing can end it from outside.
+  void end_workers() {
+    const Uncancellable uncancellable;
+    const std::int64_t begun_at = main_.now();
+    for (Worker& worker : workers_) {
+      while (!*worker.has_ended && is_in_time(begun_at, worker_patience))
+        sleep(std::chrono::nanoseconds(look_again));
+      if (*worker.has_ended) {
+        worker.thread.join();
+        continue;
+      }
+      std::fputs(
+          "greenroom: a hub does not end with run(), as an actor there never gives it up; its "
+          "thread is left behind. A loop that does not block needs a yield().\n",
+          stderr);
+      worker.thread.detach();
+    }
   }
 
   void end_own_threads() {
@@ -171,8 +203,8 @@ class Runtime {
   const std::shared_ptr<Ending> ending_;  // hubs of threads may outlive this
   Hub& main_;
   const std::shared_ptr<detail::HubGroup> group_ = detail::HubGroup::make();
-  green::Event stop_;
-  std::vector<std::thread> workers_;
+  const std::shared_ptr<green::Event> stop_ = std::make_shared<green::Event>();
+  std::vector<Worker> workers_;
 };
 
 void dump_all_hubs() {

@@ -102,7 +102,9 @@ class Tasks {
 };
 
 // Structured concurrency: at its end the greenlets it spawned are joined; if it is left by an
-// exception, killed and joined. Inside them references to what outlives the scope are safe.
+// exception, killed and joined. Inside them references to what outlives the scope are safe. The end
+// of a scope is a destructor, which nothing interrupts: where a kill, a timeout or a deadline is to
+// cut the wait short, call join() last.
 class Scope {
  public:
   Scope() : exceptions_(std::uncaught_exceptions()) {}

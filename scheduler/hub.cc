@@ -34,6 +34,7 @@ using detail::TaskState;
 namespace {
 
 constexpr int largest_housekeeping_interval = 256;
+constexpr std::uint64_t slices_between_looks = 16;
 constexpr std::int64_t housekeeping_period =
     100'000;  // while busy: inbox, timers and descriptors wait no longer
 constexpr std::int64_t spin_time = 20'000;
@@ -137,8 +138,22 @@ bool Hub::extend_slice(std::size_t mail) noexcept {
 }
 
 inline Task* Hub::pick() noexcept {
-  if (statistics_.slices >= housekeep_at_) return nullptr;  // always, in a simulation
+  if (statistics_.slices >= look_at_ && is_housekeeping_due()) [[unlikely]]
+    return nullptr;  // always, in a simulation
   return ready_.pop_front();
+}
+
+// After as many slices as usual, or sooner, if they have become long.
+bool Hub::is_housekeeping_due() noexcept {
+  const std::uint64_t slices = statistics_.slices;
+  if (slices >= housekeep_at_) return true;
+  std::int64_t now = 0;
+  if (!clock_.read(now) || now - housekept_at_ > housekeeping_period) {
+    housekeep_soon();  // the next pick is to say so, too
+    return true;
+  }
+  look_at_ = std::min(slices + slices_between_looks, housekeep_at_);
+  return false;
 }
 
 inline void Hub::switch_out(Task& self) noexcept {
@@ -407,11 +422,13 @@ void Hub::housekeeping() {
   // Few long slices: look after each; many short ones: seldom.
   const std::int64_t elapsed = now - housekept_at_;
   if (elapsed > housekeeping_period) {
-    housekeeping_interval_ = std::max(housekeeping_interval_ / 2, 1);
+    housekeeping_interval_ =
+        std::max(static_cast<int>(housekeeping_interval_ * housekeeping_period / elapsed), 1);
   } else if (elapsed < housekeeping_period / 2) {
     housekeeping_interval_ = std::min(housekeeping_interval_ * 2, largest_housekeeping_interval);
   }
   housekeep_at_ = statistics_.slices + static_cast<std::uint64_t>(housekeeping_interval_);
+  look_at_ = std::min(statistics_.slices + slices_between_looks, housekeep_at_);
   housekept_at_ = now;
   load_.store(task_count_, std::memory_order_relaxed);
   drain_inbox();

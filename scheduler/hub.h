@@ -208,7 +208,7 @@ class Hub {
   bool extend_slice(std::size_t mail) noexcept;
   void set_budget(int budget) { whole_slice_.budget = budget; }
   // Before the next slice.
-  void housekeep_soon() noexcept { housekeep_at_ = 0; }
+  void housekeep_soon() noexcept { housekeep_at_ = look_at_ = 0; }
 
   // The current task ends here and now, on its own stack, without unwinding. Its fiber stays as it
   // is.
@@ -267,6 +267,7 @@ class Hub {
   static void runner_entry(void* hub);
   [[noreturn]] void run_loop();
   [[gnu::always_inline]] detail::Task* pick() noexcept;
+  [[gnu::noinline]] bool is_housekeeping_due() noexcept;
   detail::Task* next_simulated() noexcept;
   [[gnu::always_inline]] void run_fresh(detail::Task& task);
   [[gnu::noinline]] void switch_to_dedicated(detail::Task& task);
@@ -303,7 +304,10 @@ class Hub {
   std::uint32_t id_ = 0;  // the port's number, where it is not on a line that other hubs write
   Slice slice_;
   Slice whole_slice_ = {default_budget, mail_slice};
-  std::uint64_t housekeep_at_ = 0;  // so many slices; always 0 in a simulation
+  // So many slices; always 0 in a simulation. Between two housekeepings slices may become long:
+  // from look_at_ on the clock is asked.
+  std::uint64_t look_at_ = 0;
+  std::uint64_t housekeep_at_ = 0;
   detail::Environment* environment_ = nullptr;
   detail::Fiber* idle_runners_ = nullptr;  // last-in first-out: warm
   int idle_runner_count_ = 0;
@@ -341,9 +345,9 @@ class Hub {
 
 inline detail::Task* Hub::next_alike() noexcept {
   detail::Task& done = *current_;
-  // Housekeeping is due (in a simulation it always is), another function, a stack that it has or
-  // wants: the loop's matter.
-  if (statistics_.slices >= housekeep_at_ || done.stack_size != 0) return nullptr;
+  // Housekeeping may be due (in a simulation it always is), another function, a stack that it has
+  // or wants: the loop's matter.
+  if (statistics_.slices >= look_at_ || done.stack_size != 0) return nullptr;
   detail::Task* next = ready_.pop_front_if([&](const detail::Task& task) {
     return task.ops->run == done.ops->run && !task.fiber && task.stack_size == 0;
   });

@@ -141,6 +141,9 @@ class Client {
     sleep(crashed_at_ + 10ms - greenroom::clock::now());
     crashed_at_ = greenroom::clock::now();
     cast(server(), Room::Crash{});
+    // What is said next is for its successor.
+    receive(when([&](const Down& down) { return down.ref == watch_; }, [](const Down&) {}));
+    rejoin();
   }
 
   void in_room(const std::string& verb) {

@@ -43,6 +43,19 @@ TEST_P(Server, SeesThatACallersTimeIsOverWithoutEverParking) {  // V4
   });
 }
 
+// Its exit comes before its own turn, and before the server's.
+TEST(CallDeadline, OfACallerThatIsOnItsWayOutIsOver) {
+  in_actor([] {
+    const auto server = start<Diligent>();
+    for (const ExitReason& reason : {Reason::kill, Reason::shutdown}) {
+      const Monitored caller = spawn_monitor([&] { call(server, Diligent::Work{}, 1h); });
+      spawn([&] { exit(caller.pid, reason); });
+      end_of(caller);
+    }
+    EXPECT_FALSE(call(server, Diligent::Dump{}).empty());  // it has come to the end of both
+  });
+}
+
 TEST_P(Server, CallTimesOutWhileOthersKeepTheHubBusy) {
   on_hubs(2, [] {
     const auto server = desk();

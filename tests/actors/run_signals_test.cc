@@ -4,6 +4,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <atomic>
 #include <csignal>
 #include <cstdio>
 #include <functional>
@@ -141,6 +142,22 @@ TEST_P(RunUnderSignal, TheSecondShortensWhatTheEndTakes) {
                   });
                 },
                 {GetParam(), GetParam()}),
+            0);
+}
+
+TEST_P(RunUnderSignal, LeavesAHubBehindThatAnActorNeverGivesUp) {
+  EXPECT_EQ(exit_code_of(
+                [](int ready) {
+                  return run({.hubs = 2, .grace = 10ms}, [ready] {
+                    spawn(SpawnOptions{.place = elsewhere()}, [ready] {
+                      write_byte(ready);
+                      for (std::atomic<bool> for_ever = true; for_ever;) {
+                      }
+                    });
+                    sleep(1h);
+                  });
+                },
+                {GetParam()}),
             0);
 }
 

@@ -81,6 +81,10 @@ def crash(port):
     second.say("still here")
     for client in (first, second):
         client.hear_until(r"^lobby second: still here$")
+    # What is said behind it in one go is for the next one.
+    first.say("/crash\nwhat a fall")
+    for client in (first, second):
+        client.hear_until(r"^lobby first: what a fall$")
         client.say("/quit")
         while client.hear() is not None:
             pass

@@ -318,5 +318,36 @@ TEST_F(SimulatedHub, LeavesTheThreadsOwnHubAsItWas) {
   sleep(1ms);
 }
 
+// Slices that were short for long: the hub has come to look at its timers seldom.
+TEST(Hub, LooksAtItsTimersInTimeWhenSlicesBecomeLong) {
+  on_fresh_hub([] {
+    const auto yields = [] {
+      for (int i = 0; i < 20'000; ++i) yield();
+    };
+    joinall({spawn(yields), spawn(yields)});
+    constexpr int crowd = 32;
+    bool is_over = false;
+    int long_slices = 0;
+    std::vector<green::Greenlet<>> greenlets{spawn([&] {
+      sleep(1ms);
+      is_over = true;
+    })};
+    for (int i = 0; i < crowd; ++i) {
+      greenlets.push_back(spawn([&] {
+        while (!is_over) {
+          ++long_slices;
+          const auto end = std::chrono::steady_clock::now() + 1ms;
+          while (std::chrono::steady_clock::now() < end) {
+          }
+          yield();
+        }
+      }));
+    }
+    joinall(greenlets);
+    // A few until the look, and one of each that is in the queue before the sleeper.
+    EXPECT_LT(long_slices, 3 * crowd);
+  });
+}
+
 }  // namespace
 }  // namespace greenroom

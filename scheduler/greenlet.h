@@ -195,6 +195,11 @@ class GreenletHandle {
   // For the runtime.
   GreenletTask& task() const;
   explicit GreenletHandle(GreenletTask& task) noexcept : task_(&task) { add_reference(task); }
+  // The first handle of a task that nobody else knows yet: a store instead of an atomic exchange.
+  struct First {};
+  GreenletHandle(GreenletTask& task, First) noexcept : task_(&task) {
+    task.references.store(2, std::memory_order_relaxed);
+  }
 
  protected:
   // join, then rethrow what it ended by; TimeoutError if the wait was over first.
@@ -233,7 +238,7 @@ template <class F, class... A>
 auto spawn(F f, A... a) -> Greenlet<std::invoke_result_t<F, A...>> {
   Hub& hub = Hub::current();
   auto* task = detail::make_greenlet(hub, std::move(f), std::move(a)...);
-  Greenlet<std::invoke_result_t<F, A...>> handle(*task);
+  Greenlet<std::invoke_result_t<F, A...>> handle(*task, detail::GreenletHandle::First());
   hub.start(*task);
   return handle;
 }
@@ -244,7 +249,7 @@ auto spawn_later(std::chrono::nanoseconds delay, F f, A... a)
     -> Greenlet<std::invoke_result_t<F, A...>> {
   Hub& hub = Hub::current();
   auto* task = detail::make_greenlet(hub, std::move(f), std::move(a)...);
-  Greenlet<std::invoke_result_t<F, A...>> handle(*task);
+  Greenlet<std::invoke_result_t<F, A...>> handle(*task, detail::GreenletHandle::First());
   detail::start_greenlet_later(*task, delay);
   return handle;
 }

@@ -60,12 +60,12 @@ TEST_P(Server, CallTimesOutWhileOthersKeepTheHubBusy) {
   on_hubs(2, [] {
     const auto server = desk();
     bool is_over = false;
-    std::vector<green::Greenlet<>> busy;
-    for (int i = 0; i < 3; ++i) {
-      busy.push_back(green::spawn([&] {
-        while (!is_over) yield();
-      }));
-    }
+    const auto yield_until_then = [&] {
+      while (!is_over) yield();
+    };
+    const std::vector<green::Greenlet<>> busy{green::spawn(yield_until_then),
+                                              green::spawn(yield_until_then),
+                                              green::spawn(yield_until_then)};
     const auto before = clock::now();
     EXPECT_EQ(try_call(server, Desk::Wait{}, 5ms).reason(), Reason::timeout);
     EXPECT_GE(clock::now() - before, 5ms);

@@ -3,6 +3,7 @@
 #include <atomic>
 #include <stdexcept>
 
+#include "greenroom/actors/actor_hub.h"
 #include "greenroom/actors/call_error.h"
 #include "greenroom/actors/crash_report.h"
 #include "greenroom/actors/pid_lease.h"

@@ -6,6 +6,7 @@
 #include <optional>
 #include <string>
 
+#include "greenroom/actors/actor_hub.h"
 #include "greenroom/actors/foreign_cell.h"
 #include "greenroom/actors/name_waiters.h"
 #include "greenroom/actors/server.h"
@@ -46,7 +47,8 @@ std::string cycle_through(const Task& caller, Pid target) {
 
 // Not members of CallSite: what they are called with stays in registers.
 [[gnu::noinline]] void fail(ReplyCell& cell, const ExitReason& reason) {
-  cell.failure.reset(new ExitReason(reason));
+  delete std::exchange(cell.failure, nullptr);
+  cell.failure = new ExitReason(reason);
   cell.state = ReplyState::failed;
 }
 
@@ -205,26 +207,33 @@ Pid resolve(NamedServer server, std::int64_t deadline) {
 
 }  // namespace
 
-void make_call(ReplyCell& cell, Pid to, MessagePointer request, Wait wait) {
+void make_call(ReplyCell& cell, Pid to, Request& request, Wait wait) {
+  MessagePointer owned(&request);
   Hub* hub = Hub::current_if_any();
   if (!hub) [[unlikely]]
-    return call_from_foreign_thread(cell, to, std::move(request), wait);
+    return call_from_foreign_thread(cell, to, std::move(owned), wait);
   CallSite site(*hub, cell, wait);
-  site.send_and_wait(to, std::move(request));
+  site.send_and_wait(to, std::move(owned));
 }
 
-void make_call(ReplyCell& cell, NamedServer to, MessagePointer request, Wait wait) {
+void make_call(ReplyCell& cell, NamedServer to, Request& request, Wait wait) {
+  MessagePointer owned(&request);
   Hub* hub = Hub::current_if_any();
-  if (!hub) return call_from_foreign_thread(cell, resolve(to, 0), std::move(request), wait);
+  if (!hub) return call_from_foreign_thread(cell, resolve(to, 0), std::move(owned), wait);
   CallSite site(*hub, cell, wait);
-  site.send_and_wait(resolve(to, to.is_waiting ? site.closed_deadline() : 0), std::move(request));
+  site.send_and_wait(resolve(to, to.is_waiting ? site.closed_deadline() : 0), std::move(owned));
 }
 
-void send_cast(NamedServer to, MessagePointer request) noexcept {
-  send_message(resolve(to, 0), std::move(request));
+void send_cast(NamedServer to, Request& request) noexcept {
+  send_message(resolve(to, 0), MessagePointer(&request));
 }
 
-void throw_call_error(const ReplyCell& cell) { throw CallError(*cell.failure); }
+ExitReason take_failure(ReplyCell& cell) {
+  const std::unique_ptr<const ExitReason> failure(std::exchange(cell.failure, nullptr));
+  return *failure;
+}
+
+void throw_call_error(ReplyCell& cell) { throw CallError(take_failure(cell)); }
 
 // Start.
 
@@ -252,7 +261,7 @@ Pid start_server(ServerTask& task, const SpawnOptions* options, bool is_linked) 
     exit(pid, Reason::kill);
     throw;
   }
-  if (cell.state == ReplyState::failed) throw StartError(*cell.failure);
+  if (cell.state == ReplyState::failed) throw StartError(take_failure(cell));
   return pid;
 }
 

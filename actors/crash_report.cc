@@ -6,7 +6,7 @@
 #include <mutex>
 #include <nlohmann/json.hpp>
 
-#include "greenroom/actors/actor.h"
+#include "greenroom/actors/actor_hub.h"
 #include "greenroom/scheduler/dump.h"
 
 namespace greenroom {

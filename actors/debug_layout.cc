@@ -2,7 +2,7 @@
 
 #include <cstddef>
 
-#include "greenroom/actors/actor.h"
+#include "greenroom/actors/actor_hub.h"
 
 // Of classes that are not plain it is "conditionally supported"; these have no virtual bases.
 #pragma GCC diagnostic ignored "-Winvalid-offsetof"

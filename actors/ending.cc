@@ -1,6 +1,6 @@
 #include "greenroom/actors/ending.h"
 
-#include "greenroom/actors/actor.h"
+#include "greenroom/actors/actor_hub.h"
 #include "greenroom/actors/signals.h"
 
 namespace greenroom::detail {

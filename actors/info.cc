@@ -1,5 +1,6 @@
 #include "greenroom/actors/info.h"
 
+#include "greenroom/actors/actor_hub.h"
 #include "greenroom/actors/ask_hub.h"
 #include "greenroom/actors/placement.h"
 #include "greenroom/scheduler/dump.h"

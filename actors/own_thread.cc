@@ -4,7 +4,7 @@
 #include <thread>
 #include <utility>
 
-#include "greenroom/actors/actor.h"
+#include "greenroom/actors/actor_hub.h"
 #include "greenroom/scheduler/hub_group.h"
 #include "greenroom/scheduler/interrupt.h"
 #include "greenroom/scheduler/stall_watch.h"

@@ -3,7 +3,7 @@
 #include <memory>
 #include <utility>
 
-#include "greenroom/actors/actor.h"
+#include "greenroom/actors/actor_hub.h"
 #include "greenroom/actors/placement.h"
 #include "greenroom/scheduler/hub.h"
 

@@ -1,14 +1,14 @@
 #include "greenroom/actors/reply.h"
 
+#include <memory>
 #include <mutex>
 #include <vector>
 
+#include "greenroom/actors/actor_hub.h"
 #include "greenroom/actors/foreign_cell.h"
 #include "greenroom/scheduler/interrupt.h"
 
 namespace greenroom::detail {
-
-void FailureDeleter::operator()(const ExitReason* reason) const noexcept { delete reason; }
 
 namespace {
 
@@ -36,7 +36,7 @@ struct FailurePost final : PostNode {
 void fail_here(Hub& hub, const ReplyHandle& handle, const ExitReason& reason) {
   ReplyCell* cell = cell_here(hub, handle);
   if (!cell) return;
-  cell->failure.reset(new ExitReason(reason));
+  cell->failure = new ExitReason(reason);
   close_cell(*cell, ReplyState::failed);
 }
 
@@ -86,6 +86,8 @@ void answer_cell(ReplyHandle& used, ReplyCell& cell) noexcept {
   used.caller = 0;
   close_cell(cell, ReplyState::value);
 }
+
+void send_done(ReplyHandle& used) { send_reply<void>(used, {}); }
 
 void send_reply_elsewhere(ReplyHandle& used, ReplyPost& post) noexcept {
   post.handle = std::exchange(used, ReplyHandle());

@@ -6,9 +6,7 @@
 #pragma once
 
 #include <cstdint>
-#include <memory>
 #include <new>
-#include <optional>
 #include <type_traits>
 #include <utility>
 #include <variant>
@@ -29,21 +27,32 @@ using ReplyValue = std::conditional_t<std::is_void_v<R>, std::monostate, R>;
 
 enum class ReplyState : std::uint8_t { waiting, value, failed };
 
-struct FailureDeleter {
-  void operator()(const ExitReason* reason) const noexcept;
-};
-
 // Where a caller waits.
 struct ReplyCell {
   Actor* caller;  // this and the serial are set by the call
   std::uint64_t serial;
   ReplyState state = ReplyState::waiting;
-  std::unique_ptr<const ExitReason, FailureDeleter> failure;
+  const ExitReason* failure = nullptr;  // owned, until the call takes it: see take_failure
 };
 
 template <class R>
 struct ReplyCellOf : ReplyCell {
-  std::optional<ReplyValue<R>> value;
+  using Value = ReplyValue<R>;
+
+  ReplyCellOf() {}
+  ~ReplyCellOf() {
+    if constexpr (!std::is_trivially_destructible_v<Value>) {
+      if (state == ReplyState::value) value.~Value();
+    }
+  }
+  ReplyCellOf(const ReplyCellOf&) = delete;
+  ReplyCellOf& operator=(const ReplyCellOf&) = delete;
+
+  void set_value(Value&& v) { new (&value) Value(std::move(v)); }
+
+  union {
+    Value value;  // in the state `value`
+  };
 };
 
 struct ReplyHandle {
@@ -72,7 +81,7 @@ struct ReplyPostOf final : ReplyPost {
   explicit ReplyPostOf(ReplyValue<R>&& v) : value(std::move(v)) { finish = &finish_this; }
   static void finish_this(ReplyPost& post, ReplyCell* cell) noexcept {
     auto& self = static_cast<ReplyPostOf&>(post);
-    if (cell) static_cast<ReplyCellOf<R>&>(*cell).value.emplace(std::move(self.value));
+    if (cell) static_cast<ReplyCellOf<R>&>(*cell).set_value(std::move(self.value));
     self.~ReplyPostOf();
     release_block(&self, sizeof(ReplyPostOf));
   }
@@ -92,13 +101,16 @@ template <class R>
 void send_reply(ReplyHandle& used, ReplyValue<R>&& value) {
   if (!used) return;
   if (ReplyCell* cell = find_reply_cell(used)) [[likely]] {
-    static_cast<ReplyCellOf<R>*>(cell)->value.emplace(std::move(value));
+    static_cast<ReplyCellOf<R>*>(cell)->set_value(std::move(value));
     answer_cell(used, *cell);
   } else if (used) {
     using Post = ReplyPostOf<R>;
     send_reply_elsewhere(used, *new (allocate_block(sizeof(Post))) Post(std::move(value)));
   }
 }
+
+// Answers a call that returns nothing; the handle is used up. Any thread.
+void send_done(ReplyHandle& used);
 
 // Fails the call; the handle is used up. Any thread.
 void fail_reply(ReplyHandle& used, const ExitReason& reason) noexcept;

@@ -5,7 +5,9 @@
 // fails its caller.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
+#include <new>
 #include <type_traits>
 #include <typeinfo>
 #include <utility>
@@ -22,14 +24,13 @@ struct RequestOps : TypeOps {
   const std::type_info* server;
   // Runs the handler, replies and ends the request, which is still there if the handler throws.
   void (*invoke)(void* server, Request& request);
+  void (*destroy_value)(void* value) noexcept;  // null: nothing needs to be done for it
+  std::uint32_t block_size;
+  std::uint16_t value_offset;
 };
 
 struct Request : Message {
-  Request(const RequestOps& ops, std::size_t value_offset)
-      : Message(ops, value_offset, MessageKind::request) {}
-  ~Request() {
-    if (reply) drop_reply(reply);
-  }
+  explicit Request(const RequestOps& ops) : Message(ops, ops.value_offset, MessageKind::request) {}
   const RequestOps& ops() const {
     return static_cast<const RequestOps&>(MessageAccess::type(*this));
   }
@@ -50,37 +51,28 @@ struct Request : Message {
     return asker;
   }
 
+  void* place(std::size_t offset) { return reinterpret_cast<std::byte*>(this) + offset; }
+
   // Of a call; a cast has none, and no deadline.
   ReplyHandle reply;
   std::int64_t deadline;  // for another hub; on the caller's the caller's park has it
 };
 
+// The value lies behind the request, in the same block.
 template <class M>
-struct RequestOf final : Request {
-  RequestOf(M&& m, const RequestOps& ops)
-      : Request(ops, reinterpret_cast<std::byte*>(&value) -
-                         reinterpret_cast<std::byte*>(static_cast<Message*>(this))),
-        value(std::move(m)) {}
+inline constexpr std::size_t request_value_offset = (sizeof(Request) + alignof(M) - 1) /
+                                                    alignof(M) * alignof(M);
+template <class M>
+inline constexpr std::size_t request_block_size = request_value_offset<M> + sizeof(M);
 
-  static void destroy(Message& message) noexcept {
-    auto* self = static_cast<RequestOf*>(&message);
-    self->~RequestOf();
-    release_block(self, sizeof(RequestOf));
-  }
-
-  M value;
-};
+// A request whose value is still to be put into it.
+Request& new_request(const RequestOps& ops);
+// Gives the block of an answered request back, whose value is destroyed.
+void end_request(Request& request, std::size_t block_size) noexcept;
+// With its value; one that is not answered fails its caller.
+void destroy_request(Message& message) noexcept;
 
 // What S::handle(M) is.
-
-template <class S, class M>
-concept HandlesByValue = requires(S& server, M&& message) {
-  server.handle(std::move(message));
-};
-template <class S, class M>
-concept HandlesByReference = requires(S& server, M& message) {
-  server.handle(message);
-};
 
 // R of the one overload handle(M, ReplyTo<R>), deduced from the overload set.
 template <class R>
@@ -115,76 +107,118 @@ struct Deferred
                              std::conditional_t<DeferredBy<S, M, M&&>::found, DeferredBy<S, M, M&&>,
                                                 DeferredBy<S, M, M&>>>> {};
 
+// How a server's type takes M, and what it answers.
+enum class HandledBy : std::uint8_t { value, reference, deferred, nothing };
+template <HandledBy how, class R = void>
+struct Handling {
+  static constexpr HandledBy by = how;
+  using Result = R;
+};
+
+// Overloads to be resolved by decltype: each looks at the server's handlers once.
 template <class S, class M>
-constexpr auto reply_tag() {
-  if constexpr (HandlesByValue<S, M>) {
-    return ResultTag<std::decay_t<decltype(std::declval<S&>().handle(std::declval<M&&>()))>>();
-  } else if constexpr (HandlesByReference<S, M>) {
-    return ResultTag<std::decay_t<decltype(std::declval<S&>().handle(std::declval<M&>()))>>();
+auto handle_value(int)
+    -> Handling<HandledBy::value,
+                std::decay_t<decltype(std::declval<S&>().handle(std::declval<M>()))>>;
+template <class S, class M>
+Handling<HandledBy::nothing> handle_value(long);
+template <class S, class M>
+auto handle_reference(int)
+    -> Handling<HandledBy::reference,
+                std::decay_t<decltype(std::declval<S&>().handle(std::declval<M&>()))>>;
+template <class S, class M>
+Handling<HandledBy::nothing> handle_reference(long);
+
+template <class S, class M>
+constexpr auto find_handling() {
+  using ByValue = decltype(handle_value<S, M>(0));
+  if constexpr (ByValue::by != HandledBy::nothing) {
+    return ByValue();
   } else {
-    static_assert(Deferred<S, M>::found,
-                  "call/cast: the server has no handle(M), nor a handle(M, ReplyTo<R>) that "
-                  "returns void, for this message type");
-    return ResultTag<typename Deferred<S, M>::type>();
+    using ByReference = decltype(handle_reference<S, M>(0));
+    if constexpr (ByReference::by != HandledBy::nothing) {
+      return ByReference();
+    } else {
+      static_assert(Deferred<S, M>::found,
+                    "call/cast: the server has no handle(M), nor a handle(M, ReplyTo<R>) that "
+                    "returns void, for this message type");
+      return Handling<HandledBy::deferred, typename Deferred<S, M>::type>();
+    }
   }
 }
+template <class S, class M>
+using HandlingOf = decltype(find_handling<S, M>());
 
 // What a call of M to S returns.
 template <class S, class M>
-using ReplyOf = typename decltype(reply_tag<S, M>())::type;
+using ReplyOf = typename HandlingOf<S, M>::Result;
 
 template <class S, class M>
 void invoke_handler(void* state, Request& request) {
+  using How = HandlingOf<S, M>;
+  using R = typename How::Result;
   S& server = *static_cast<S*>(state);
-  M& message = static_cast<RequestOf<M>&>(request).value;
-  using R = ReplyOf<S, M>;
-  if constexpr (HandlesByValue<S, M>) {
-    if constexpr (std::is_void_v<R>) {
-      server.handle(std::move(message));
-      if (request.reply) send_reply<void>(request.reply, {});
-    } else {
-      send_reply<R>(request.reply, R(server.handle(std::move(message))));
-    }
-  } else if constexpr (HandlesByReference<S, M>) {
-    if constexpr (std::is_void_v<R>) {
-      server.handle(message);
-      if (request.reply) send_reply<void>(request.reply, {});
-    } else {
-      send_reply<R>(request.reply, R(server.handle(message)));
-    }
-  } else {
+  M& message = *static_cast<M*>(request.place(request_value_offset<M>));
+  if constexpr (How::by == HandledBy::deferred) {
     ReplyTo<R> reply(request.take_reply());
     if constexpr (requires { server.handle(std::move(message), std::move(reply)); }) {
       server.handle(std::move(message), std::move(reply));
     } else {
       server.handle(message, std::move(reply));
     }
+  } else if constexpr (How::by == HandledBy::value) {
+    if constexpr (std::is_void_v<R>) {
+      server.handle(std::move(message));
+      if (request.reply) send_done(request.reply);
+    } else {
+      send_reply<R>(request.reply, R(server.handle(std::move(message))));
+    }
+  } else {
+    if constexpr (std::is_void_v<R>) {
+      server.handle(message);
+      if (request.reply) send_done(request.reply);
+    } else {
+      send_reply<R>(request.reply, R(server.handle(message)));
+    }
   }
-  RequestOf<M>::destroy(request);
+  message.~M();
+  end_request(request, request_block_size<M>);
+}
+
+template <class M>
+void destroy_value(void* value) noexcept {
+  static_cast<M*>(value)->~M();
 }
 
 template <class S, class M>
 inline constexpr RequestOps request_ops{
-    {&typeid(M), type_name_hash<M>(), &RequestOf<M>::destroy}, &typeid(S), &invoke_handler<S, M>};
+    {&typeid(M), type_name_hash<M>(), &destroy_request},
+    &typeid(S),
+    &invoke_handler<S, M>,
+    std::is_trivially_destructible_v<M> ? nullptr : &destroy_value<M>,
+    request_block_size<M>,
+    request_value_offset<M>};
 
-// A request that nobody waits for yet.
+// A request that nobody waits for yet; the caller's until it is sent.
 template <class S, class M>
-MessagePointer make_request(M&& message) {
+Request& make_request(M&& message) {
   static_assert(Sendable<M>,
                 "call/cast: a request is a movable value, not a pointer or a string_view");
-  static_assert(alignof(RequestOf<M>) <= 16,
+  static_assert(alignof(M) <= 16,
                 "a request is aligned to 16 bytes at most: put a std::unique_ptr into it");
-  void* block = allocate_block(sizeof(RequestOf<M>));
+  Request& request = new_request(request_ops<S, M>);
+  void* place = request.place(request_value_offset<M>);
   if constexpr (std::is_nothrow_move_constructible_v<M>) {
-    return MessagePointer(new (block) RequestOf<M>(std::forward<M>(message), request_ops<S, M>));
+    new (place) M(std::forward<M>(message));
   } else {
     try {
-      return MessagePointer(new (block) RequestOf<M>(std::forward<M>(message), request_ops<S, M>));
+      new (place) M(std::forward<M>(message));
     } catch (...) {
-      release_block(block, sizeof(RequestOf<M>));
+      end_request(request, request_block_size<M>);
       throw;
     }
   }
+  return request;
 }
 
 }  // namespace greenroom::detail

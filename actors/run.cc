@@ -14,6 +14,7 @@
 #include <utility>
 #include <vector>
 
+#include "greenroom/actors/actor_hub.h"
 #include "greenroom/actors/ending.h"
 #include "greenroom/actors/placement.h"
 #include "greenroom/actors/verbs.h"

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <memory>
 
+#include "greenroom/actors/actor_hub.h"
 #include "greenroom/actors/crash_report.h"
 #include "greenroom/actors/verbs.h"
 #include "greenroom/scheduler/interrupt.h"

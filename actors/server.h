@@ -155,7 +155,7 @@ template <class M, class S>
 bool try_handle(S& server, Message& message) {
   if constexpr (HandlesExactly<S, M>) {
     if (message.is<M>()) {
-      if constexpr (HandlesByValue<S, M>) {
+      if constexpr (HandlingOf<S, M>::by == HandledBy::value) {
         server.handle(std::move(message.as<M>()));
       } else {
         server.handle(message.as<M>());
@@ -276,15 +276,19 @@ NamedServer address_of(const ServerName<S>& name) {
   return {name.name(), name.is_waiting()};
 }
 
+// Of a call that names none. As gen_server:call/2.
+inline constexpr Wait call_timeout = std::chrono::seconds(5);
+
 // **Blocks.** Sends the request and waits until the cell is answered: by a reply, or with why there
-// is none. On a thread without a hub, too.
-void make_call(ReplyCell& cell, Pid to, MessagePointer request, Wait wait);
-void make_call(ReplyCell& cell, NamedServer to, MessagePointer request, Wait wait);
-inline void send_cast(Pid to, MessagePointer request) noexcept {
-  send_message(to, std::move(request));
+// is none. On a thread without a hub, too. The request is taken.
+void make_call(ReplyCell& cell, Pid to, Request& request, Wait wait);
+void make_call(ReplyCell& cell, NamedServer to, Request& request, Wait wait);
+inline void send_cast(Pid to, Request& request) noexcept {
+  send_message(to, MessagePointer(&request));
 }
-void send_cast(NamedServer to, MessagePointer request) noexcept;
-[[noreturn]] void throw_call_error(const ReplyCell& cell);
+void send_cast(NamedServer to, Request& request) noexcept;
+ExitReason take_failure(ReplyCell& cell);
+[[noreturn]] void throw_call_error(ReplyCell& cell);
 
 }  // namespace detail
 
@@ -321,38 +325,38 @@ ServerRef<S> start_link(SpawnOptions options, A... a) {
 // with a request whose call has timed out; it can ask request_cancelled(). A thread without a hub
 // may call, too: it waits on a futex. As gen_server:call.
 template <class To, class M>
-auto try_call(const To& to, M message, Wait wait = std::chrono::seconds(5))
+auto try_call(const To& to, M message, Wait wait = detail::call_timeout)
     -> Outcome<detail::ReplyOf<detail::ServerOf<To>, detail::Stored<M>>> {
   using Value = detail::Stored<M>;
   using S = detail::ServerOf<To>;
   detail::ReplyCellOf<detail::ReplyOf<S, Value>> cell;
   detail::make_call(cell, detail::address_of(to),
-                    detail::make_request<S, Value>(Value(std::move(message))), wait);
+                    detail::make_request<S, Value>(std::move(message)), wait);
   if (cell.state != detail::ReplyState::value) [[unlikely]]
-    return *cell.failure;
-  return std::move(*cell.value);
+    return detail::take_failure(cell);
+  return std::move(cell.value);
 }
 
 // The same; throws CallError instead of returning a reason.
 template <class To, class M>
-auto call(const To& to, M message, Wait wait = std::chrono::seconds(5))
+auto call(const To& to, M message, Wait wait = detail::call_timeout)
     -> detail::ReplyOf<detail::ServerOf<To>, detail::Stored<M>> {
   using Value = detail::Stored<M>;
   using S = detail::ServerOf<To>;
   using R = detail::ReplyOf<S, Value>;
   detail::ReplyCellOf<R> cell;
   detail::make_call(cell, detail::address_of(to),
-                    detail::make_request<S, Value>(Value(std::move(message))), wait);
+                    detail::make_request<S, Value>(std::move(message)), wait);
   if (cell.state != detail::ReplyState::value) [[unlikely]]
     detail::throw_call_error(cell);
-  if constexpr (!std::is_void_v<R>) return std::move(*cell.value);
+  if constexpr (!std::is_void_v<R>) return std::move(cell.value);
 }
 
 // A pid does not say which server it is: call(ServerRef<S>(pid), ...).
 template <class M>
-void try_call(Pid, M, Wait = std::chrono::seconds(5)) = delete;
+void try_call(Pid, M, Wait = detail::call_timeout) = delete;
 template <class M>
-void call(Pid, M, Wait = std::chrono::seconds(5)) = delete;
+void call(Pid, M, Wait = detail::call_timeout) = delete;
 template <class M>
 void cast(Pid, M) = delete;
 
@@ -362,7 +366,7 @@ template <class To, class M>
 void cast(const To& to, M message) {
   using Value = detail::Stored<M>;
   detail::send_cast(detail::address_of(to),
-                    detail::make_request<detail::ServerOf<To>, Value>(Value(std::move(message))));
+                    detail::make_request<detail::ServerOf<To>, Value>(std::move(message)));
 }
 
 // In a handler: the call's deadline has passed, or whoever called, if it lives on this hub, does

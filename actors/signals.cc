@@ -2,6 +2,7 @@
 
 #include <cassert>
 
+#include "greenroom/actors/actor_hub.h"
 #include "greenroom/actors/request.h"
 #include "greenroom/scheduler/interrupt.h"
 

@@ -62,19 +62,6 @@ inline Placed send_message(Pid to, MessagePointer message) noexcept {
   return send_owned_message(to, *message.release());
 }
 
-// A message for an actor of this hub: limits applied, the reader woken.
-Placed place_in_full_mailbox(Actor& actor, Message& owned) noexcept;  // takes it over
-inline bool is_full(const Actor& actor) noexcept {
-  return actor.extras && actor.extras->limit.messages > 0 &&
-         actor.mailbox.user_size() >= actor.extras->limit.messages;
-}
-[[gnu::always_inline]] inline Placed place_message(Actor& actor, MessagePointer message) noexcept {
-  if (is_full(actor)) [[unlikely]]
-    return place_in_full_mailbox(actor, *message.release());
-  enqueue(actor, std::move(message));
-  return Placed::yes;
-}
-
 // Makes the actor exit: it unwinds at its next suspension point, which is now if it is parked.
 void accept_exit(Actor& actor, const ExitReason& reason);
 

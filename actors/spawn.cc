@@ -5,7 +5,7 @@
 #include <string>
 #include <utility>
 
-#include "greenroom/actors/actor.h"
+#include "greenroom/actors/actor_hub.h"
 #include "greenroom/actors/pid_lease.h"
 #include "greenroom/actors/placement.h"
 #include "greenroom/actors/registry.h"

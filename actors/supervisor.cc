@@ -69,11 +69,6 @@ void report_late(const ChildState& child) {
            (stack ? "it runs at\n" + *stack : "nothing else runs on its hub any more"));
 }
 
-Wait to_wait(std::int64_t deadline) {
-  if (deadline == no_deadline) return Wait::forever();
-  return clock::time_point(clock::duration(deadline));
-}
-
 // Waits for the Down; nothing if the wait was over first.
 std::optional<ExitReason> wait_for_down(MonitorRef ref, Wait wait) {
   return receive(when([&](const Down& down) { return down.ref == ref; },

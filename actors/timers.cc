@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <stdexcept>
 
-#include "greenroom/actors/actor.h"
+#include "greenroom/actors/actor_hub.h"
 #include "greenroom/actors/crash_report.h"
 #include "greenroom/actors/placement.h"
 #include "greenroom/actors/timer_table.h"

@@ -5,7 +5,7 @@
 #include <optional>
 #include <stdexcept>
 
-#include "greenroom/actors/actor.h"
+#include "greenroom/actors/actor_hub.h"
 #include "greenroom/actors/ask_hub.h"
 #include "greenroom/actors/placement.h"
 #include "greenroom/scheduler/interrupt.h"

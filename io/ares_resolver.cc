@@ -5,7 +5,6 @@
 
 #include <algorithm>
 #include <cassert>
-#include <chrono>
 #include <memory>
 #include <utility>
 
@@ -73,8 +72,7 @@ std::vector<Address> look_up_by_ares(Hub& hub, const tcp::Endpoint& endpoint,
   }
   const std::unique_ptr<AresQuery, LeaveAresQuery> query(
       new AresQuery(*channel, *hub.current_task()), LeaveAresQuery{channel.get()});
-  const Wait wait = clock::time_point(std::chrono::nanoseconds(deadline));
-  if (!channel->permits().acquire(wait))
+  if (!channel->permits().acquire(to_wait(deadline)))
     throw_resolve_error(std::make_error_code(std::errc::timed_out), endpoint);
   channel->ask(*query, endpoint.host, endpoint.port);
   // Answers are read between the questions of many: a socket has room for a few hundred.

@@ -149,9 +149,7 @@ void Descriptor::leave_home(Hub& here, std::int64_t deadline) {
   ++move->waiting;
   bool is_in_time = false;
   try {
-    is_in_time = move->done.wait(deadline == no_deadline
-                                     ? Wait::forever()
-                                     : Wait(clock::time_point(std::chrono::nanoseconds(deadline))));
+    is_in_time = move->done.wait(to_wait(deadline));
   } catch (...) {
     if (!move->has_descriptor_ended) give_up(*move);
     throw;

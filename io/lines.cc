@@ -40,9 +40,8 @@ std::optional<std::optional<std::string>> Lines::take_buffered() {
 std::optional<std::string> Lines::next(Wait wait) {
   detail::enter_blocking_call();
   if (auto line = take_buffered()) return *std::move(line);
-  const Wait until = wait.is_poll() || wait.is_forever()
-                         ? wait
-                         : Wait(clock::time_point(std::chrono::nanoseconds(wait.to_deadline())));
+  const Wait until =
+      wait.is_poll() || wait.is_forever() ? wait : detail::to_wait(wait.to_deadline());
   for (;;) {
     const std::span<std::byte> room = scratch();
     feed(room.first(stream_->read_some(room, until)));

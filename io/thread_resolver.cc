@@ -3,7 +3,6 @@
 #include <netdb.h>
 
 #include <cerrno>
-#include <chrono>
 #include <deque>
 #include <memory>
 #include <mutex>
@@ -98,7 +97,7 @@ std::vector<Address> look_up_on_thread(Hub& hub, const tcp::Endpoint& endpoint,
   } catch (const std::system_error& error) {
     throw_resolve_error(error.code(), endpoint);
   }
-  if (!lookup->done.wait(clock::time_point(std::chrono::nanoseconds(deadline))))
+  if (!lookup->done.wait(to_wait(deadline)))
     throw_resolve_error(std::make_error_code(std::errc::timed_out), endpoint);
   if (lookup->error) throw_resolve_error(lookup->error, endpoint);
   return lookup->found;

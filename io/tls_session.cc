@@ -28,11 +28,6 @@ constexpr std::size_t most_unsent = 64 * 1024;
 // Records without data that are taken before others may run.
 constexpr int most_records_in_a_row = 16;
 
-Wait to_wait(std::int64_t deadline) {
-  if (deadline == no_deadline) return Wait::forever();
-  return Wait(clock::time_point(std::chrono::nanoseconds(deadline)));
-}
-
 }  // namespace
 
 TlsSession::TlsSession(tcp::Stream stream, std::shared_ptr<const TlsContext> context, Role role,

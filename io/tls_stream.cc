@@ -30,21 +30,12 @@ struct detail::TlsStreamAccess {
 
 namespace tls {
 
-namespace {
-
-Wait to_wait(std::int64_t deadline) {
-  if (deadline == detail::no_deadline) return Wait::forever();
-  return Wait(clock::time_point(std::chrono::nanoseconds(deadline)));
-}
-
-}  // namespace
-
 Stream connect(tcp::Endpoint endpoint, const ClientContext& context, Wait wait) {
   const std::int64_t deadline = wait.to_deadline();
   // The caller's own context may be gone after a park.
   std::shared_ptr<const detail::TlsContext> loaded = detail::TlsContext::of(context);
   const std::string name = loaded->server_name.empty() ? endpoint.host : loaded->server_name;
-  tcp::Stream stream = tcp::connect(std::move(endpoint), to_wait(deadline));
+  tcp::Stream stream = tcp::connect(std::move(endpoint), detail::to_wait(deadline));
   return detail::TlsStreamAccess::shake_hands(std::move(stream), std::move(loaded),
                                               detail::TlsSession::Role::client, name, deadline);
 }
@@ -53,7 +44,7 @@ Stream connect(tcp::Endpoint endpoint, const ClientOptions& options, Wait wait) 
   const std::int64_t deadline = wait.to_deadline();
   // The system's CAs take 20 ms.
   const ClientContext context = offload([options] { return ClientContext(options); });
-  return connect(std::move(endpoint), context, to_wait(deadline));
+  return connect(std::move(endpoint), context, detail::to_wait(deadline));
 }
 
 Stream accept(tcp::Stream stream, const ServerContext& context, Wait wait) {

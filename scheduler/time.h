@@ -5,6 +5,8 @@
 #include <chrono>
 #include <cstdint>
 #include <limits>
+#include <ratio>
+#include <type_traits>
 
 namespace greenroom {
 
@@ -24,39 +26,47 @@ struct clock {
 class Wait {
  public:
   template <class R, class P>
-  Wait(std::chrono::duration<R, P> duration)
+  constexpr Wait(std::chrono::duration<R, P> duration)
       : nanoseconds_(saturate(duration)), kind_(Kind::duration) {}
-  Wait(clock::time_point deadline)
+  constexpr Wait(clock::time_point deadline)
       : nanoseconds_(deadline.time_since_epoch().count()), kind_(Kind::deadline) {}
-  static Wait forever() { return Wait(); }
+  static constexpr Wait forever() { return Wait(); }
 
-  bool is_forever() const { return kind_ == Kind::forever; }
+  constexpr bool is_forever() const { return kind_ == Kind::forever; }
   // A poll needs no clock: the call must not park.
-  bool is_poll() const { return kind_ == Kind::duration && nanoseconds_ <= 0; }
+  constexpr bool is_poll() const { return kind_ == Kind::duration && nanoseconds_ <= 0; }
   // The deadline in clock nanoseconds, counted from now for a duration; the largest value for ever.
   std::int64_t to_deadline() const;
   // The same where the clock's time is at hand; only a wait that needs it looks at it.
-  bool needs_clock() const { return kind_ == Kind::duration; }
+  constexpr bool needs_clock() const { return kind_ == Kind::duration; }
   // The duration, zero for a poll; only of a wait that needs a clock.
-  std::int64_t duration() const { return nanoseconds_ > 0 ? nanoseconds_ : 0; }
-  std::int64_t to_deadline(std::int64_t now) const;
+  constexpr std::int64_t duration() const { return nanoseconds_ > 0 ? nanoseconds_ : 0; }
+  constexpr std::int64_t to_deadline(std::int64_t now) const;
 
  private:
   enum class Kind : std::uint8_t { forever, duration, deadline };
-  Wait() = default;
+  constexpr Wait() = default;
 
   // A duration beyond what 64 bits of nanoseconds hold (hours::max(), say) means for ever, not an
-  // overflow.
+  // overflow. Whole units of the width that std's durations have need no floating point.
   template <class R, class P>
-  static std::int64_t saturate(std::chrono::duration<R, P> duration) {
-    using Seconds = std::chrono::duration<long double>;
-    constexpr long double limit = 9.2e9L;  // seconds in 63 bits of nanoseconds, rounded down
-    const long double seconds = std::chrono::duration_cast<Seconds>(duration).count();
-    if (seconds >= limit) return std::numeric_limits<std::int64_t>::max();
-    if (seconds <= -limit) return std::numeric_limits<std::int64_t>::min();
-    return std::chrono::duration_cast<std::chrono::nanoseconds>(duration).count();
+  static constexpr std::int64_t saturate(std::chrono::duration<R, P> duration) {
+    using Nanoseconds = std::chrono::nanoseconds;
+    using Factor = std::ratio_divide<P, std::nano>;
+    if constexpr (std::is_same_v<R, Nanoseconds::rep> && Factor::den == 1) {
+      std::int64_t product = 0;
+      if (!__builtin_mul_overflow(duration.count(), Factor::num, &product)) return product;
+      return duration.count() > 0 ? std::numeric_limits<std::int64_t>::max()
+                                  : std::numeric_limits<std::int64_t>::min();
+    } else {
+      using Seconds = std::chrono::duration<long double>;
+      constexpr long double limit = 9.2e9L;  // seconds in 63 bits of nanoseconds, rounded down
+      const long double seconds = std::chrono::duration_cast<Seconds>(duration).count();
+      if (seconds >= limit) return std::numeric_limits<std::int64_t>::max();
+      if (seconds <= -limit) return std::numeric_limits<std::int64_t>::min();
+      return std::chrono::duration_cast<Nanoseconds>(duration).count();
+    }
   }
-  static std::int64_t saturate(std::chrono::nanoseconds duration) { return duration.count(); }
 
   std::int64_t nanoseconds_ = 0;
   Kind kind_ = Kind::forever;
@@ -74,6 +84,12 @@ constexpr std::int64_t add_saturated(std::int64_t now, std::int64_t duration) {
   return sum > 0 ? sum : 0;
 }
 
+// Until a deadline in clock nanoseconds.
+constexpr Wait to_wait(std::int64_t deadline) {
+  if (deadline == no_deadline) return Wait::forever();
+  return {clock::time_point(clock::duration(deadline))};
+}
+
 // Clock nanoseconds of the current hub's environment; the real clock on a thread without a hub.
 std::int64_t now_nanoseconds() noexcept;
 
@@ -83,7 +99,7 @@ inline clock::time_point clock::now() noexcept {
   return time_point(duration(detail::now_nanoseconds()));
 }
 
-inline std::int64_t Wait::to_deadline(std::int64_t now) const {
+constexpr std::int64_t Wait::to_deadline(std::int64_t now) const {
   if (kind_ == Kind::forever || nanoseconds_ == detail::no_deadline) return detail::no_deadline;
   return detail::add_saturated(kind_ == Kind::deadline ? 0 : now, nanoseconds_);
 }

@@ -10,7 +10,7 @@
 #include <optional>
 #include <thread>
 
-#include "greenroom/actors/actor.h"
+#include "greenroom/actors/actor_hub.h"
 #include "greenroom/actors/ending.h"
 #include "greenroom/actors/registry.h"
 #include "greenroom/actors/timer_table.h"

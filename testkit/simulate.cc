@@ -10,7 +10,7 @@
 #include <string>
 #include <vector>
 
-#include "greenroom/actors/actor.h"
+#include "greenroom/actors/actor_hub.h"
 #include "greenroom/actors/ending.h"
 #include "greenroom/actors/placement.h"
 #include "greenroom/scheduler/dump.h"

@@ -153,12 +153,18 @@ using HandlingOf = decltype(find_handling<S, M>());
 template <class S, class M>
 using ReplyOf = typename HandlingOf<S, M>::Result;
 
+template <class M>
+void destroy_value(void* value) noexcept {
+  static_cast<M*>(value)->~M();
+}
+
 template <class S, class M>
 void invoke_handler(void* state, Request& request) {
   using How = HandlingOf<S, M>;
   using R = typename How::Result;
   S& server = *static_cast<S*>(state);
-  M& message = *static_cast<M*>(request.place(request_value_offset<M>));
+  void* const value = request.place(request_value_offset<M>);
+  M& message = *static_cast<M*>(value);
   if constexpr (How::by == HandledBy::deferred) {
     ReplyTo<R> reply(request.take_reply());
     if constexpr (requires { server.handle(std::move(message), std::move(reply)); }) {
@@ -181,13 +187,8 @@ void invoke_handler(void* state, Request& request) {
       send_reply<R>(request.reply, R(server.handle(message)));
     }
   }
-  message.~M();
+  destroy_value<M>(value);
   end_request(request, request_block_size<M>);
-}
-
-template <class M>
-void destroy_value(void* value) noexcept {
-  static_cast<M*>(value)->~M();
 }
 
 template <class S, class M>

@@ -5,6 +5,7 @@
 
 #include <boost/context/detail/fcontext.hpp>
 #include <cerrno>
+#include <csignal>
 #include <cstring>
 #include <new>
 
@@ -100,7 +101,15 @@ void Fiber::begin_switch([[maybe_unused]] Fiber& to, [[maybe_unused]] Leaving le
                                  to.asan_bottom_, to.asan_size_);
 #endif
 #if GREENROOM_TSAN
+  // The sanitizer keeps a signal that comes between two calls it knows, and keeps it with the
+  // fiber: one that parks for ever would never run the handler. So what has come runs before
+  // (blocking is such a call), and what comes from here on belongs to the next fiber.
+  sigset_t all;
+  sigset_t before;
+  sigfillset(&all);
+  pthread_sigmask(SIG_SETMASK, &all, &before);
   __tsan_switch_to_fiber(to.tsan_fiber_, 0);
+  pthread_sigmask(SIG_SETMASK, &before, nullptr);
 #endif
 }
 

@@ -146,7 +146,7 @@ TEST(NameOfNobody, CannotBeUnregistered) {  // N2
 
 TEST_P(Name, MailSentBeforeUnregisterStillArrives) {  // N3
   on_hubs(2, [] {
-    const Pid actor = waiting("worker");
+    const MonitorRef actor = monitor(waiting("worker"));
     send("worker", Go{});
     unregister_name("worker");
     EXPECT_EQ(end_of(actor), Reason::normal);

@@ -32,7 +32,10 @@ TEST(SignalWatcher, WakesAHubThatSleeps) {
   green::Event came;
   const SignalWatcher watcher(
       SIGUSR1, [&] { came.set(); }, SignalWatcher::Reference::hold);
-  std::thread other([] { ::kill(::getpid(), SIGUSR1); });
+  std::thread other([] {
+    std::this_thread::sleep_for(100ms);
+    ::kill(::getpid(), SIGUSR1);
+  });
   came.wait();
   other.join();
 }

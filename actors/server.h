@@ -135,7 +135,8 @@ concept Takes = requires {
   takes<P>(&S::handle);
 };
 template <class S>
-concept HandlesAny = Takes<S, Message&> || requires(void (S::*f)(Message&)) {
+concept HandlesAny = Takes<S, Message&> || Takes<S, const Message&> ||
+    requires(void (S::*f)(Message&)) {
   f = &S::handle;
 };
 // The server has an overload for exactly M, not one that M converts to.
@@ -229,10 +230,31 @@ struct ServerStartOf final : ServerStart {
   std::tuple<A...> arguments;
 };
 
+// What a server declares and the run loop would never look at.
+template <class S>
+concept TrapExitsIsNoConstant = requires {
+  bool(S::trap_exits);
+}
+&&!requires { std::bool_constant<bool(S::trap_exits)>(); };
+template <class S>
+concept TerminateLacksReason = requires {
+  &S::terminate;
+}
+&&!HasTerminate<S>;
+template <class S>
+concept TakesMessageAway = Takes<S, Message> || Takes<S, Message&&>;
+
 template <class S>
 ServerTask& make_server(std::unique_ptr<ServerStart> start) {
   static_assert(alignof(S) <= 16,
                 "a server's state is aligned to 16 bytes at most: put a std::unique_ptr into it");
+  static_assert(!TrapExitsIsNoConstant<S>,
+                "a server's trap_exits is a constant: static constexpr bool trap_exits = true;");
+  static_assert(!TerminateLacksReason<S>,
+                "a server's terminate takes the reason: void terminate(const ExitReason& reason)");
+  static_assert(
+      !TakesMessageAway<S>,
+      "a server's handler of everything else takes a reference: handle(Message& message)");
   static_assert(sizeof(ServerTaskOf<S>) == sizeof(ServerTask));
   void* block = allocate_block(ServerTaskOf<S>::block_size);
   return *new (block) ServerTaskOf<S>(std::move(start));

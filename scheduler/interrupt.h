@@ -49,7 +49,7 @@ class ActorExit {
 // For clean-up code that must not be cut short; bound what it waits for by a deadline of its own.
 class Uncancellable {
  public:
-  Uncancellable();
+  [[nodiscard]] Uncancellable();
   ~Uncancellable();
   Uncancellable(const Uncancellable&) = delete;
   Uncancellable& operator=(const Uncancellable&) = delete;

@@ -32,6 +32,10 @@ void run_on_pool(std::function<void()> work);
 template <class F>
 auto offload(F f) -> std::invoke_result_t<F> {
   using R = std::invoke_result_t<F>;
+  static_assert(
+      !std::is_reference_v<R>,
+      "offload's function returns a value or nothing: what a reference refers to may be gone "
+      "when the greenlet has left");
   using Value = std::conditional_t<std::is_void_v<R>, std::monostate, R>;
   struct State {
     explicit State(F function) : call(std::move(function)) {}

@@ -97,7 +97,7 @@ std::int64_t inherited_deadline() noexcept;
 // gevent.Timeout.
 class Timeout {
  public:
-  explicit Timeout(std::chrono::nanoseconds duration) : scope_(duration) {}
+  [[nodiscard]] explicit Timeout(std::chrono::nanoseconds duration) : scope_(duration) {}
 
   // True if `error` was thrown by this timeout and not by another, nested one.
   bool is_mine(const TimeoutError& error) const { return error.id() == scope_.id(); }
@@ -118,6 +118,8 @@ class Timeout {
 template <class F>
 auto try_for(std::chrono::nanoseconds duration, F f) {
   using R = std::invoke_result_t<F>;
+  static_assert(!std::is_reference_v<R>,
+                "try_for's function returns a value or nothing: return a pointer or a copy");
   Timeout timeout(duration);
   try {
     if constexpr (std::is_void_v<R>) {

@@ -33,6 +33,10 @@ struct ConstAny {
   int* messages;
   void handle(Message&) const { ++*messages; }
 };
+struct AnyToLookAt {
+  int* messages;
+  void handle(const Message&) { ++*messages; }
+};
 
 template <class S>
 void send_down_to(const ServerRef<S>& server) {
@@ -51,8 +55,39 @@ TEST(Handlers, OfMailMayBeConstOrStaticOrReturnSomething) {
     EXPECT_EQ(StaticDown::downs, 1);
     send_down_to(start<ConstAny>(&downs));
     EXPECT_EQ(downs, 3);
+    send_down_to(start<AnyToLookAt>(&downs));
+    EXPECT_EQ(downs, 4);
   });
 }
+
+// Declarations that would compile and never be looked at: make_server refuses their servers.
+struct Plain {
+  static constexpr bool trap_exits = false;
+  void terminate(const ExitReason&) {}
+  void handle(const Message&) {}
+};
+struct TerminateOfNothing {
+  void terminate() {}
+};
+struct TrapExitsOfAnObject {
+  bool trap_exits = true;
+};
+struct TrapExitsOfAVariable {
+  static inline bool trap_exits = true;
+};
+struct AnyByValue {
+  void handle(Message) {}
+};
+struct AnyByMove {
+  void handle(Message&&) {}
+};
+static_assert(!detail::TerminateLacksReason<Plain> && !detail::TerminateLacksReason<ConstAny>);
+static_assert(detail::TerminateLacksReason<TerminateOfNothing>);
+static_assert(!detail::TrapExitsIsNoConstant<Plain> && !detail::TrapExitsIsNoConstant<ConstAny>);
+static_assert(detail::TrapExitsIsNoConstant<TrapExitsOfAnObject>);
+static_assert(detail::TrapExitsIsNoConstant<TrapExitsOfAVariable>);
+static_assert(!detail::TakesMessageAway<Plain> && !detail::TakesMessageAway<ConstAny>);
+static_assert(detail::TakesMessageAway<AnyByValue> && detail::TakesMessageAway<AnyByMove>);
 
 struct Named {
   std::string name = "name";

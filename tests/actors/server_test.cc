@@ -102,14 +102,18 @@ TEST_P(Server, CallTimesOutAndTheServerGoesOn) {  // V4
 TEST(ServerReply, ThatHasArrivedBeatsTheDeadline) {  // V2
   in_actor([] {
     const auto server = start<Desk>();
-    auto caller = green::spawn([&] { return try_call(server, Desk::Get{}, 1ms); });
-    wait_for_state(server.pid(), "idle, without a stack");
-    yield();
-    // The deadline passes while this greenlet keeps the hub busy; the reply was there first.
-    const auto until = clock::now() + 5ms;
-    while (clock::now() < until) {
+    for (bool is_in_time = false; !is_in_time;) {
+      const auto deadline = clock::now() + 20ms;
+      auto caller = green::spawn([&] { return try_call(server, Desk::Get{}, 20ms); });
+      wait_for_state(server.pid(), "idle, without a stack");
+      yield();
+      is_in_time = clock::now() < deadline;
+      // The deadline passes while this greenlet keeps the hub busy; the reply was there first.
+      while (clock::now() <= deadline + 5ms) {
+      }
+      const bool is_answered = bool(caller.get(patience));
+      EXPECT_TRUE(is_answered || !is_in_time);
     }
-    EXPECT_TRUE(caller.get(patience));
   });
 }
 

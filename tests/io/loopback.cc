@@ -1,6 +1,7 @@
 #include "greenroom/tests/io/loopback.h"
 
-#include <dirent.h>
+#include <filesystem>
+#include <system_error>
 
 namespace greenroom::loopback {
 
@@ -19,11 +20,13 @@ tcp::Stream connected_to(tcp::Stream& client) {
 }
 
 int open_descriptors() {
-  DIR* folder = ::opendir("/proc/self/fd");
   int count = 0;
-  while (::readdir(folder)) ++count;
-  ::closedir(folder);
-  return count - 3;  // ".", ".." and the folder itself
+  for (const auto& entry : std::filesystem::directory_iterator("/proc/self/fd")) {
+    std::error_code is_gone;
+    const std::string target = std::filesystem::read_symlink(entry.path(), is_gone).string();
+    if (!is_gone && !target.starts_with('/')) ++count;
+  }
+  return count;
 }
 
 std::string read_some_text(tcp::Stream& stream, Wait wait) {

@@ -22,7 +22,8 @@ Pair connected();
 // The same as two variables: the client is given, the server returned.
 tcp::Stream connected_to(tcp::Stream& client);
 
-// How many descriptors the process has open.
+// How many sockets, pipes and event descriptors the process has open. Not files: the watch for
+// stalls reads the program's for a moment.
 int open_descriptors();
 
 // Reads until there are `size` bytes or the stream ends.

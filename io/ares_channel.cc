@@ -74,7 +74,7 @@ AresChannel::AresChannel(Hub& hub, const dns::Options& options)
     if (status != ARES_SUCCESS) ::ares_destroy(channel_);
     check(status);
   }
-  set_socket_calls(channel_);
+  set_socket_calls(channel_, open_error_);
   ::ares_set_socket_callback(channel_, &AresChannel::on_socket_made, this);
   timer_.fire = &AresChannel::on_time;
   timer_.channel = this;
@@ -103,11 +103,17 @@ void AresChannel::ask(AresQuery& query, const std::string& host, std::uint16_t p
   update_timer();
 }
 
+std::error_code AresChannel::error_of(int status) const noexcept {
+  if (status == ARES_SUCCESS) return {};
+  if (status == ARES_ECONNREFUSED && open_error_ != 0) return {open_error_, std::system_category()};
+  return ares_error(status);
+}
+
 void AresChannel::on_answer(void* query, int status, int, ares_addrinfo* list) {
   auto& answered = *static_cast<AresQuery*>(query);
   AresChannel& channel = answered.channel_;
   answered.list_ = list;
-  answered.status_ = status;
+  answered.error_ = channel.error_of(status);
   if (channel.is_usable()) channel.permits_.release();
   if (answered.state_ == AresQuery::State::left) {
     delete &answered;

@@ -51,6 +51,7 @@ class AresChannel {
   static int on_socket_made(int fd, int type, void* channel);
   static void on_socket_wanted(void* channel, int fd, int readable, int writable);
   static void on_time(TimerNode& timer) noexcept;
+  std::error_code error_of(int status) const noexcept;
   void process(int readable, int writable) noexcept;
   void update_timer() noexcept;
   void add_wanted() noexcept;
@@ -61,7 +62,8 @@ class AresChannel {
   ares_channeldata* channel_ = nullptr;
   std::vector<std::unique_ptr<Socket>> sockets_;
   Timer timer_;
-  int wanted_ = 0;  // queries whose greenlets wait
+  int wanted_ = 0;      // queries whose greenlets wait
+  int open_error_ = 0;  // why c-ares got no socket when it last wanted one
   green::Semaphore permits_;
 };
 

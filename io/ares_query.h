@@ -6,6 +6,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <system_error>
 #include <vector>
 
 #include "greenroom/io/address.h"
@@ -32,8 +33,8 @@ class AresQuery {
 
   // **Blocks.** until the answer is there; false if the deadline came first.
   bool wait(std::int64_t deadline);
-  // Of an answered one: a status of c-ares, and what it has found.
-  int status() const { return status_; }
+  // Of an answered one: why nothing was found, and what was.
+  std::error_code error() const { return error_; }
   std::vector<Address> found() const;
 
  private:
@@ -44,7 +45,7 @@ class AresQuery {
   Task& task_;
   std::uint64_t epoch_ = 0;  // of the park
   State state_ = State::made;
-  int status_ = 0;
+  std::error_code error_;
   ares_addrinfo* list_ = nullptr;  // owned
 };
 

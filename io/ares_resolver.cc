@@ -79,7 +79,7 @@ std::vector<Address> look_up_by_ares(Hub& hub, const tcp::Endpoint& endpoint,
   hub.housekeep_soon();
   if (!query->wait(deadline))
     throw_resolve_error(std::make_error_code(std::errc::timed_out), endpoint);
-  if (query->status() != ARES_SUCCESS) throw_resolve_error(ares_error(query->status()), endpoint);
+  if (query->error()) throw_resolve_error(query->error(), endpoint);
   std::vector<Address> addresses = query->found();
   if (addresses.empty()) throw_resolve_error(ares_error(ARES_ENODATA), endpoint);
   leave_out_unused_family(addresses);

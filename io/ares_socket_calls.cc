@@ -13,8 +13,9 @@ namespace greenroom::detail {
 
 namespace {
 
-int open(int family, int type, int protocol, void*) {
+int open(int family, int type, int protocol, void* open_error) {
   const int fd = ::socket(family, type | SOCK_NONBLOCK | SOCK_CLOEXEC, protocol);
+  *static_cast<int*>(open_error) = fd < 0 ? errno : 0;
   const int on = 1;
   if (fd >= 0 && type == SOCK_STREAM) ::setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
   return fd;
@@ -47,8 +48,8 @@ constexpr ares_socket_functions calls{&open, &close, &connect, &receive, &send};
 
 }  // namespace
 
-void set_socket_calls(ares_channeldata* channel) {
-  ::ares_set_socket_functions(channel, &calls, nullptr);
+void set_socket_calls(ares_channeldata* channel, int& open_error) {
+  ::ares_set_socket_functions(channel, &calls, &open_error);
 }
 
 }  // namespace greenroom::detail

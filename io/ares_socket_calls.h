@@ -6,6 +6,8 @@ struct ares_channeldata;
 
 namespace greenroom::detail {
 
-void set_socket_calls(ares_channeldata* channel);
+// c-ares says no more of a socket that could not be made than that no server answers:
+// `open_error` is set to the errno of the last attempt, 0 if it went well.
+void set_socket_calls(ares_channeldata* channel, int& open_error);
 
 }  // namespace greenroom::detail

@@ -51,6 +51,19 @@ TEST_F(DnsWait, LookupThatMayNotWaitTimesOut) {
   EXPECT_EQ(error_of([] { dns::lookup("silent.test", 0ms); }), std::errc::timed_out);
 }
 
+TEST_F(DnsWait, WithoutDescriptorsALookupSaysSo) {
+  dns::lookup("v4.test");
+  {
+    const loopback::DescriptorLimit limit(0);
+    const auto look_up = [] {
+      EXPECT_EQ(error_of([] { dns::lookup("v4.test"); }), std::errc::too_many_files_open);
+    };
+    look_up();
+    std::thread(look_up).join();  // on a hub without a poller yet
+  }
+  EXPECT_EQ(dns::lookup("v4.test"), found);
+}
+
 TEST_F(DnsWait, DeadlineOfConnectIsForTheLookupAsWell) {
   EXPECT_EQ(error_of([] { tcp::connect({"silent.test", 80}, 5ms); }), std::errc::timed_out);
 }

@@ -2,10 +2,10 @@
 
 #include <gtest/gtest.h>
 #include <netinet/tcp.h>
-#include <sys/resource.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include <optional>
 #include <set>
 #include <thread>
 #include <vector>
@@ -165,40 +165,10 @@ TEST(Listener, AThousandConnectionsComeAndGoWithoutALeak) {
   EXPECT_EQ(loopback::open_descriptors(), before);
 }
 
-// Leaves room for `free` more descriptors as long as it lives.
-class DescriptorLimit {
- public:
-  explicit DescriptorLimit(int free) {
-    ::getrlimit(RLIMIT_NOFILE, &previous_);
-    int highest = 0;
-    for (int i = 0; i < free; ++i) held_.push_back(highest = ::dup(0));
-    rlimit lowered = previous_;
-    lowered.rlim_cur = static_cast<rlim_t>(highest) + 1;
-    ::setrlimit(RLIMIT_NOFILE, &lowered);
-    for (const int fd : held_) ::close(fd);
-    // Below the highest there may be gaps: no.
-    int fd = -1;
-    while ((fd = ::dup(0)) >= 0) fill_.push_back(fd);
-    for (int i = 0; i < free; ++i) {
-      ::close(fill_.back());
-      fill_.pop_back();
-    }
-  }
-  ~DescriptorLimit() {
-    for (const int fd : fill_) ::close(fd);
-    ::setrlimit(RLIMIT_NOFILE, &previous_);
-  }
-
- private:
-  rlimit previous_{};
-  std::vector<int> held_;
-  std::vector<int> fill_;
-};
-
 TEST(Listener, WithoutDescriptorsItBacksOffAndAcceptsWhenThereIsOneAgain) {
   tcp::Listener listener(any_port);
   EXPECT_EQ(error_of([&] { listener.accept(1ms); }), std::errc::timed_out);
-  std::optional<DescriptorLimit> limit(std::in_place, 1);
+  std::optional<loopback::DescriptorLimit> limit(std::in_place, 1);
   tcp::Stream client = tcp::connect(listener.local());  // takes the one
   auto acceptor = green::spawn([&] { return listener.accept().peer(); });
   const std::uint64_t sleeps = green::get_hub().statistics().housekeepings;
@@ -212,7 +182,7 @@ TEST(Listener, WithoutDescriptorsItBacksOffAndAcceptsWhenThereIsOneAgain) {
 
 TEST(Listener, BackingOffHonoursItsWaitAndClose) {
   tcp::Listener listener(any_port);
-  std::optional<DescriptorLimit> limit(std::in_place, 1);
+  std::optional<loopback::DescriptorLimit> limit(std::in_place, 1);
   tcp::Stream client = tcp::connect(listener.local());
   EXPECT_EQ(error_of([&] { listener.accept(20ms); }), std::errc::too_many_files_open);
   auto acceptor = green::spawn([&] { return error_of([&] { listener.accept(); }); });

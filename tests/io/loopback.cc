@@ -1,5 +1,7 @@
 #include "greenroom/tests/io/loopback.h"
 
+#include <unistd.h>
+
 #include <filesystem>
 #include <system_error>
 
@@ -27,6 +29,30 @@ int open_descriptors() {
     if (!is_gone && !target.starts_with('/')) ++count;
   }
   return count;
+}
+
+DescriptorLimit::DescriptorLimit(int free) {
+  ::getrlimit(RLIMIT_NOFILE, &previous_);
+  std::vector<int> held;
+  held.reserve(static_cast<std::size_t>(free));
+  int highest = 0;
+  for (int i = 0; i < free; ++i) held.push_back(highest = ::dup(0));
+  rlimit lowered = previous_;
+  lowered.rlim_cur = static_cast<rlim_t>(highest) + 1;
+  ::setrlimit(RLIMIT_NOFILE, &lowered);
+  for (const int fd : held) ::close(fd);
+  // Below the highest there may be gaps: no.
+  int fd = -1;
+  while ((fd = ::dup(0)) >= 0) fill_.push_back(fd);
+  for (int i = 0; i < free; ++i) {
+    ::close(fill_.back());
+    fill_.pop_back();
+  }
+}
+
+DescriptorLimit::~DescriptorLimit() {
+  for (const int fd : fill_) ::close(fd);
+  ::setrlimit(RLIMIT_NOFILE, &previous_);
 }
 
 std::string read_some_text(tcp::Stream& stream, Wait wait) {

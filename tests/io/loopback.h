@@ -1,11 +1,14 @@
 // What the tests of io/ share: connections over the loopback, and counting what is open.
 #pragma once
 
+#include <sys/resource.h>
+
 #include <cstdint>
 #include <span>
 #include <string>
 #include <string_view>
 #include <system_error>
+#include <vector>
 
 #include "greenroom/io/tcp.h"
 #include "greenroom/scheduler/green.h"
@@ -25,6 +28,19 @@ tcp::Stream connected_to(tcp::Stream& client);
 // How many sockets, pipes and event descriptors the process has open. Not files: the watch for
 // stalls reads the program's for a moment.
 int open_descriptors();
+
+// Leaves room for `free` more descriptors as long as it lives.
+class DescriptorLimit {
+ public:
+  explicit DescriptorLimit(int free);
+  ~DescriptorLimit();
+  DescriptorLimit(const DescriptorLimit&) = delete;
+  DescriptorLimit& operator=(const DescriptorLimit&) = delete;
+
+ private:
+  rlimit previous_{};
+  std::vector<int> fill_;
+};
 
 // Reads until there are `size` bytes or the stream ends.
 std::string read_text(tcp::Stream& stream, std::size_t size);

@@ -62,12 +62,25 @@ std::uint64_t new_reference(ActorHub& hub) {
   return hub.next_reference++;
 }
 
-EndingScope::EndingScope(Task& task, const ExitReason& reason) noexcept
-    : hub_(ActorHub::of(*task.hub)), outer_(hub_.ending) {
-  hub_.ending = &reason;
+EndingScope::EndingScope(Actor& actor) noexcept
+    : actor_(actor), destroyer_(actor.task->hub->current_task()) {
+  EndingScope*& first = ActorHub::of(*actor.task->hub).endings;
+  next_ = std::exchange(first, this);
 }
 
-EndingScope::~EndingScope() { hub_.ending = outer_; }
+EndingScope::~EndingScope() {
+  EndingScope** link = &ActorHub::of(*actor_.task->hub).endings;
+  while (*link != this) link = &(*link)->next_;
+  *link = next_;
+}
+
+Actor* EndingScope::current(Hub& hub) noexcept {
+  const Task* task = hub.current_task();
+  for (EndingScope* scope = ActorHub::of(hub).endings; scope; scope = scope->next_) {
+    if (scope->destroyer_ == task) return &scope->actor_;
+  }
+  return nullptr;
+}
 
 // Who is running.
 
@@ -213,7 +226,7 @@ void end_actor(Actor& actor, const ExitReason& outcome) noexcept {
     for (const Signal& signal : extras->too_late) send_signal(signal);
   }
   if (!actor.mailbox.empty()) {
-    const EndingScope ending(*actor.task, reason);
+    const EndingScope ending(actor);
     actor.mailbox.clear();
   }
   if (actor.extras) {

@@ -40,6 +40,8 @@ struct Actor : MailboxExtension {
   bool is_server = false;
   bool has_state = false;   // of a server: its constructor is done
   bool has_failed = false;  // of a server: its run loop is over
+  bool has_parent = false;  // of a server: started with a link, so that the parent's exit ends it
+  bool is_told_to_end = false;  // by the end of the run
 };
 
 inline Actor& actor_of(Task& task) { return static_cast<Actor&>(*task.extension); }
@@ -54,17 +56,22 @@ Actor* current_actor_if_any() noexcept;
 void end_actor(Actor& actor, const ExitReason& outcome) noexcept;
 
 // While an actor's callable, state or mail is destroyed: nothing interrupts it, and requests that
-// die with it fail with its reason.
+// die with it are left to end_actor(), which fails them with its reason once it is dead and its
+// names are free. Several may be at it at once, as destructors park.
 class EndingScope {
  public:
-  EndingScope(Task& task, const ExitReason& reason) noexcept;
+  explicit EndingScope(Actor& actor) noexcept;
   ~EndingScope();
   EndingScope(const EndingScope&) = delete;
   EndingScope& operator=(const EndingScope&) = delete;
 
+  // Whose end the current task is at; null: nobody's.
+  static Actor* current(Hub& hub) noexcept;
+
  private:
-  ActorHub& hub_;
-  const ExitReason* outer_;
+  Actor& actor_;
+  const Task* destroyer_;  // who runs the destructors; null: hub work
+  EndingScope* next_;
   Uncancellable uncancellable_;
 };
 

@@ -70,11 +70,11 @@ struct ActorHub final : HubExtension {
   static void make(Hub& hub);
 
   PidTable pids;
-  const std::uint64_t where;           // Pid::where() of those that live here
-  const std::uint64_t incarnation;     // ports are used again: this tells whose a lease is
-  std::uint64_t last_call = 0;         // numbers the calls that wait on this hub
-  const ExitReason* ending = nullptr;  // while an ending actor's state and mail are destroyed: why
-  std::uint64_t next_reference = 0;    // a leased range of the process's monitor numbers
+  const std::uint64_t where;         // Pid::where() of those that live here
+  const std::uint64_t incarnation;   // ports are used again: this tells whose a lease is
+  std::uint64_t last_call = 0;       // numbers the calls that wait on this hub
+  EndingScope* endings = nullptr;    // of actors whose state and mail are being destroyed
+  std::uint64_t next_reference = 0;  // a leased range of the process's monitor numbers
   std::uint64_t last_reference = 0;
   std::unique_ptr<MessageTimers> timers;  // of send_after and send_interval
   std::unique_ptr<PidLeases> leases;      // null: no spawn on another hub yet

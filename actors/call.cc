@@ -244,6 +244,7 @@ Pid start_server(ServerTask& task, const SpawnOptions* options, bool is_linked) 
   ReplyCellOf<void> cell;
   CallSite site(Hub::current(), cell, Wait::forever());
   task.start->starter = site.handle();
+  task.actor.has_parent = is_linked;
   static_cast<void>(unstarted.release());
   Pid pid;
   try {

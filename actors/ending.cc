@@ -22,8 +22,9 @@ void shut_down_all(Hub& hub) {
   hub.for_each_task([&](Task& task) {
     if (&task == self || is_own_task(hub, task)) return;
     if (!task.extension) return task.ops->stop(task);
-    const Actor& actor = actor_of(task);
-    if (!is_orphan(hub, actor) || actor.is_exiting()) return;
+    Actor& actor = actor_of(task);
+    if (!is_orphan(hub, actor) || actor.is_exiting() || actor.is_told_to_end) return;
+    actor.is_told_to_end = true;
     const Pid from = actor.parent.hub == hub.id() ? actor.parent : Pid{};
     send_signal({SignalKind::exit, from, actor.pid(), 0, Reason::shutdown});
   });

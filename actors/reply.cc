@@ -122,6 +122,7 @@ void look_after_orphans(Hub& home, std::uint64_t number) {
     if (!actor || !actor->extras || actor->extras->orphaned_replies.empty()) return;
     const Task& task = *actor->task;
     if (task.state == TaskState::ready) return look_after_orphans(hub, number);
+    if (actor->has_failed) return;  // a server that is in terminate()
     // Else it unwinds still.
     if (task.state != TaskState::parked || task.park->may_throw)
       fail_orphaned_replies(*actor, no_reply);
@@ -134,8 +135,10 @@ void drop_reply(ReplyHandle& used) noexcept {
   if (!used) return;
   Hub* hub = Hub::current_if_any();
   if (!hub) return fail_reply(used, no_reply);
-  ActorHub& actors = ActorHub::of(*hub);
-  if (actors.ending) return fail_reply(used, *actors.ending);
+  if (Actor* ending = EndingScope::current(*hub)) {
+    ending->extra().orphaned_replies.push_back(std::exchange(used, ReplyHandle()));
+    return;
+  }
   // Unwound by the exception that ends its actor, whose reason is not known yet: the actor's end
   // answers it.
   if (std::uncaught_exceptions() > 0 && hub->current_task() && hub->current_task()->extension) {

@@ -20,12 +20,13 @@ namespace {
   send_reply<void>(start->starter, {});
 }
 
-// As gen_server: the parent's exit ends a server that traps exits, through terminate.
+// As gen_server: the parent's exit ends a server that traps exits, through terminate. start() makes
+// no parent; the end of the run speaks for it.
 void stop_with_parent(const ServerTask& task, const Message& message) {
-  if (!message.is<Exit>() || !task.actor.parent) return;
+  const Actor& actor = task.actor;
+  if (!message.is<Exit>() || !actor.parent || !(actor.has_parent || actor.is_told_to_end)) return;
   const Exit& exit = message.as<Exit>();
-  if (exit.from == task.actor.parent)
-    throw ActorExit(std::make_shared<const ExitReason>(exit.reason));
+  if (exit.from == actor.parent) throw ActorExit(std::make_shared<const ExitReason>(exit.reason));
 }
 
 // What is no request, or another server's, or of this one by another shared library.
@@ -94,7 +95,7 @@ void end_server(ServerTask& task, const ExitReason& reason) noexcept {
   if (task.start) starter = std::exchange(task.start->starter, {});
   MessagePointer message(std::exchange(task.current, nullptr));
   {
-    const EndingScope ending(task, reason);
+    const EndingScope ending(task.actor);
     message.reset();
     task.start.reset();
     if (std::exchange(task.actor.has_state, false)) task.server_ops->destroy_state(task.server());
@@ -185,9 +186,12 @@ void abandoned_server(Task& raw) noexcept {
   const ExitReason reason = extras && extras->exit_reason ? *extras->exit_reason : Reason::killed;
   // Its frames stay as they are, so the caller of the running handler is answered here; the state
   // is not touched.
-  if (Request* request = current_request(task)) fail_reply(request->reply, reason);
-  if (task.start) fail_reply(task.start->starter, reason);
+  Request* request = current_request(task);
+  ReplyHandle caller = request ? std::exchange(request->reply, {}) : ReplyHandle();
+  ReplyHandle starter = task.start ? std::exchange(task.start->starter, {}) : ReplyHandle();
   end_actor(task.actor, reason);
+  fail_reply(caller, reason);
+  fail_reply(starter, reason);
 }
 
 }  // namespace detail

@@ -219,11 +219,15 @@ struct ServerStartOf final : ServerStart {
   void construct(void* place) override {
     std::apply(
         [place](A&... a) {
+    // An aggregate may leave members out: they have their defaults.
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wmissing-field-initializers"
           if constexpr (std::is_constructible_v<S, A...>) {
             new (place) S(std::move(a)...);
           } else {
-            new (place) S{std::move(a)...};  // an aggregate
+            new (place) S{std::move(a)...};
           }
+#pragma GCC diagnostic pop
         },
         arguments);
   }
@@ -329,8 +333,9 @@ ServerRef<S> start(SpawnOptions options, A... a) {
   return ServerRef<S>(detail::start_server(
       detail::make_server<S>(detail::make_server_start<S>(std::move(a)...)), &options, false));
 }
-// The same, linked to the caller. One whose constructor fails sends no exit signal: StartError
-// tells. As gen_server:start_link.
+// The same, linked to the caller, which is its parent: a server that traps exits ends with its
+// parent's, through terminate. One whose constructor fails sends no exit signal: StartError tells.
+// As gen_server:start_link.
 template <class S, class... A>
 ServerRef<S> start_link(A... a) {
   return ServerRef<S>(detail::start_server(

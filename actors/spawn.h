@@ -61,7 +61,7 @@ struct ActorBody final : ActorTask {
     if constexpr (std::is_trivially_destructible_v<std::tuple<F, A...>>) {
       call.reset();
     } else {
-      const EndingScope ending(*this, reason);
+      const EndingScope ending(actor);
       call.reset();
     }
     end_actor(actor, reason);

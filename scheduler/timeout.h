@@ -139,8 +139,9 @@ auto try_for(std::chrono::nanoseconds duration, F f) {
 }
 
 // **Blocks.** as f does. Every blocking call under it ends by the deadline with TimeoutError, and
-// so does every later one until f is left; calls to servers carry the deadline along. Nested ones:
-// the nearest counts.
+// so does every later one until f is left. A call to a server carries the deadline along, for the
+// server's request_cancelled(): it bounds the caller and not the handler. Nested ones: the nearest
+// counts.
 template <class F>
 auto with_deadline(Wait wait, F f) {
   const detail::DeadlineScope scope(wait.to_deadline());

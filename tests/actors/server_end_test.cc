@@ -1,0 +1,165 @@
+// What is true when somebody hears that a server has ended, and who may end it.
+#include <gtest/gtest.h>
+
+#include <stdexcept>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "greenroom/tests/actors/probe.h"
+
+namespace greenroom {
+namespace {
+
+using namespace probe;
+
+struct Boom {};
+struct Get {};
+struct Keep {};
+
+class ServerEnd : public testing::TestWithParam<bool> {
+ protected:
+  static Placement place() { return GetParam() ? elsewhere() : Placement::here; }
+};
+
+// Dies of Boom, and takes its time to be destroyed.
+struct Fragile {
+  explicit Fragile(std::chrono::nanoseconds how_long) : last_words(how_long) {}
+  ~Fragile() { sleep(last_words); }
+  int handle(Get) { return 1; }
+  int handle(Boom) { throw std::runtime_error("boom"); }
+  void handle(Keep, ReplyTo<int> reply) { kept.push_back(std::move(reply)); }
+
+  std::chrono::nanoseconds last_words;
+  std::vector<ReplyTo<int>> kept;
+};
+
+TEST_P(ServerEnd, FreesTheNameBeforeTheCallerIsTold) {  // N2, S10
+  on_hubs(2, [] {
+    for (int i = 0; i < 200; ++i) {
+      const std::chrono::nanoseconds last_words = i < 5 ? 2ms : 1ns;
+      const auto server =
+          start<Fragile>(SpawnOptions{.name = "fragile", .place = place()}, last_words);
+      ASSERT_EQ(try_call(server, Boom{}).reason(), Reason::error);
+      ASSERT_EQ(whereis("fragile"), std::nullopt);
+      ASSERT_FALSE(is_alive(server.pid()));
+    }
+  });
+}
+
+TEST_P(ServerEnd, FreesTheNameBeforeThoseAreToldWhomItOwesAnAnswer) {
+  on_hubs(2, [] {
+    for (int i = 0; i < 200; ++i) {
+      const auto server = start<Fragile>(SpawnOptions{.name = "fragile", .place = place()}, 1ns);
+      const auto told = green::spawn([&] {
+        const ExitReason reason = try_call(server, Keep{}).reason();
+        EXPECT_EQ(whereis("fragile"), std::nullopt);
+        return reason;
+      });
+      yield();
+      const auto killed = green::spawn([&] { return try_call(server, Boom{}).reason(); });
+      ASSERT_EQ(told.get(patience), Reason::error);
+      ASSERT_EQ(killed.get(patience), Reason::error);
+    }
+  });
+}
+
+TEST_P(ServerEnd, LetsACallThatWaitsForTheNameReachTheSuccessor) {
+  on_hubs(2, [] {
+    const Monitored owner = spawn_monitor(SpawnOptions{.place = place()}, [] {
+      start_supervisor(
+          supervisor({.intensity = 1000, .children = {child<Fragile>({.id = "fragile"}, 1ns)}}));
+      receive([](Boom) {});
+    });
+    const ServerName<Fragile> name("fragile");
+    for (int i = 0; i < 200; ++i) {
+      ASSERT_EQ(try_call(name.waiting(), Boom{}, patience).reason(), Reason::error);
+      ASSERT_EQ(call(name.waiting(), Get{}, patience), 1);
+    }
+    send(owner.pid, Boom{});
+    end_of(owner);
+  });
+}
+
+INSTANTIATE_TEST_SUITE_P(Places, ServerEnd, testing::Bool(), [](const auto& info) {
+  return std::string(info.param ? "AnotherHub" : "SameHub");
+});
+
+// Each is destroyed while the other is; then a third drops a reply, for no reason but its own.
+TEST(ServerEndOfSeveral, DoesNotLendItsReason) {
+  in_actor([] {
+    struct Forgetful {
+      void handle(Keep, ReplyTo<int>) {}
+    };
+    const auto first = start<Fragile>(2ms);
+    const auto second = start<Fragile>(4ms);
+    const auto third = start<Forgetful>();
+    std::vector<green::Greenlet<ExitReason>> told;
+    for (const auto& server : {first, second})
+      told.push_back(green::spawn([server] { return try_call(server, Boom{}).reason(); }));
+    wait_for_state(second.pid(), "parked in sleep");
+    EXPECT_EQ(try_call(third, Keep{}).reason(), ExitReason("no_reply"));
+    for (auto& one : told) EXPECT_EQ(one.get(patience), Reason::error);
+    EXPECT_EQ(try_call(third, Keep{}).reason(), ExitReason("no_reply"));
+  });
+}
+
+struct Traps {
+  static constexpr bool trap_exits = true;
+  explicit Traps(Pid to) : test(to) {}
+  void handle(const Exit& exit) { send(test, exit); }
+  void terminate(const ExitReason& reason) { send(test, reason); }
+  int handle(Get) { return 1; }
+  Pid test;
+};
+
+TEST(ServerParent, IsWhoStartedItWithALink) {  // V6
+  in_actor([] {
+    trap_exits();
+    const auto server = start_link<Traps>(self());
+    exit(server.pid(), Reason::shutdown);
+    EXPECT_EQ(next<ExitReason>(), Reason::shutdown);
+    EXPECT_EQ(next<Exit>().from, server.pid());
+  });
+}
+
+TEST(ServerParent, IsNobodyWithoutALink) {  // V6
+  in_actor([] {
+    const auto server = start<Traps>(self());
+    exit(server.pid(), Reason::shutdown);
+    EXPECT_EQ(next<Exit>().reason, Reason::shutdown);
+    EXPECT_EQ(call(server, Get{}), 1);
+    exit(server.pid(), Reason::kill);
+  });
+}
+
+TEST(EndOfARun, TellsAnActorOnceThatItIsToEnd) {
+  int told = 0;
+  EXPECT_EQ(run({.grace = 50ms},
+                [&] {
+                  spawn([&] {
+                    trap_exits();
+                    for (;;) receive([&](const Exit&) { ++told; });
+                  });
+                  yield();
+                }),
+            0);
+  EXPECT_EQ(told, 1);
+}
+
+struct Noted {
+  static constexpr bool trap_exits = true;
+  explicit Noted(std::vector<ExitReason>* list) : reasons(list) {}
+  void handle(const Exit&) { ADD_FAILURE(); }
+  void terminate(const ExitReason& reason) { reasons->push_back(reason); }
+  std::vector<ExitReason>* reasons;
+};
+
+TEST(EndOfARun, EndsAServerThatTrapsExitsThroughTerminate) {
+  std::vector<ExitReason> reasons;
+  EXPECT_EQ(run([&] { start<Noted>(&reasons); }), 0);
+  EXPECT_EQ(reasons, std::vector<ExitReason>{Reason::shutdown});
+}
+
+}  // namespace
+}  // namespace greenroom

@@ -52,7 +52,7 @@ TEST_P(ServerEnd, FreesTheNameBeforeThoseAreToldWhomItOwesAnAnswer) {
     for (int i = 0; i < 200; ++i) {
       const auto server = start<Fragile>(SpawnOptions{.name = "fragile", .place = place()}, 1ns);
       const auto told = green::spawn([&] {
-        const ExitReason reason = try_call(server, Keep{}).reason();
+        ExitReason reason = try_call(server, Keep{}).reason();
         EXPECT_EQ(whereis("fragile"), std::nullopt);
         return reason;
       });

@@ -85,21 +85,34 @@ INSTANTIATE_TEST_SUITE_P(Places, ServerEnd, testing::Bool(), [](const auto& info
   return std::string(info.param ? "AnotherHub" : "SameHub");
 });
 
-// Each is destroyed while the other is; then a third drops a reply, for no reason but its own.
+// Each is destroyed while the other is; meanwhile and afterwards a third drops replies, for no
+// reason but its own.
 TEST(ServerEndOfSeveral, DoesNotLendItsReason) {
+  struct Gated {
+    explicit Gated(green::Event* to_go) : gate(to_go) {}
+    ~Gated() { gate->wait(); }
+    void handle(Boom) { throw std::runtime_error("boom"); }
+    green::Event* gate;
+  };
+  struct Forgetful {
+    void handle(Keep, ReplyTo<int>) {}
+  };
   in_actor([] {
-    struct Forgetful {
-      void handle(Keep, ReplyTo<int>) {}
-    };
-    const auto first = start<Fragile>(2ms);
-    const auto second = start<Fragile>(4ms);
+    green::Event first_gate;
+    green::Event second_gate;
+    const auto first = start<Gated>(&first_gate);
+    const auto second = start<Gated>(&second_gate);
     const auto third = start<Forgetful>();
-    std::vector<green::Greenlet<ExitReason>> told;
-    for (const auto& server : {first, second})
-      told.push_back(green::spawn([server] { return try_call(server, Boom{}).reason(); }));
-    wait_for_state(second.pid(), "parked in sleep");
+    auto first_caller = green::spawn([&] { return try_call(first, Boom{}).reason(); });
+    wait_for_state(first.pid(), "parked in event.wait");
+    auto second_caller = green::spawn([&] { return try_call(second, Boom{}).reason(); });
+    wait_for_state(second.pid(), "parked in event.wait");
     EXPECT_EQ(try_call(third, Keep{}).reason(), ExitReason("no_reply"));
-    for (auto& one : told) EXPECT_EQ(one.get(patience), Reason::error);
+    first_gate.set();
+    EXPECT_EQ(first_caller.get(patience), Reason::error);
+    EXPECT_EQ(try_call(third, Keep{}).reason(), ExitReason("no_reply"));
+    second_gate.set();
+    EXPECT_EQ(second_caller.get(patience), Reason::error);
     EXPECT_EQ(try_call(third, Keep{}).reason(), ExitReason("no_reply"));
   });
 }

@@ -34,9 +34,10 @@ int open_descriptors() {
 DescriptorLimit::DescriptorLimit(int free) {
   ::getrlimit(RLIMIT_NOFILE, &previous_);
   std::vector<int> held;
-  held.reserve(static_cast<std::size_t>(free));
+  held.reserve(static_cast<std::size_t>(free) + 1);
   int highest = 0;
-  for (int i = 0; i < free; ++i) held.push_back(highest = ::dup(0));
+  // One more than is to be free, as poll() takes no more entries than the limit.
+  for (int i = 0; i <= free; ++i) held.push_back(highest = ::dup(0));
   rlimit lowered = previous_;
   lowered.rlim_cur = static_cast<rlim_t>(highest) + 1;
   ::setrlimit(RLIMIT_NOFILE, &lowered);

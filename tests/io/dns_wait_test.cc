@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "greenroom/io/dns.h"
+#include "greenroom/scheduler/sanitizers.h"
 #include "greenroom/tests/io/dns_server.h"
 #include "greenroom/tests/io/loopback.h"
 
@@ -52,15 +53,19 @@ TEST_F(DnsWait, LookupThatMayNotWaitTimesOut) {
 }
 
 TEST_F(DnsWait, WithoutDescriptorsALookupSaysSo) {
+#if GREENROOM_ASAN
+  GTEST_SKIP() << "the check of virtual calls opens a pipe, and fails without descriptors";
+#endif
   dns::lookup("v4.test");
+  std::vector<std::error_code> errors;
+  const auto look_up = [&] { errors.push_back(error_of([] { dns::lookup("v4.test"); })); };
   {
     const loopback::DescriptorLimit limit(0);
-    const auto look_up = [] {
-      EXPECT_EQ(error_of([] { dns::lookup("v4.test"); }), std::errc::too_many_files_open);
-    };
     look_up();
     std::thread(look_up).join();  // on a hub without a poller yet
   }
+  for (const std::error_code& error : errors) EXPECT_EQ(error, std::errc::too_many_files_open);
+  EXPECT_EQ(errors.size(), 2U);
   EXPECT_EQ(dns::lookup("v4.test"), found);
 }
 

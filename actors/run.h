@@ -40,18 +40,13 @@ int run_first(const RunOptions& options, const std::function<Monitored()>& first
 template <class F>
 concept Body = std::is_invocable_v<F> && !std::is_convertible_v<F, ChildSpec>;
 
-template <class T>
-inline constexpr bool is_child_spec = std::is_convertible_v<T, ChildSpec>;
-template <>
-inline constexpr bool is_child_spec<void> = false;
-
 }  // namespace detail
 
 // The same with body as the first actor. Returns its int, 0 if it has none or a signal has ended
 // it, 1 if it died.
 template <detail::Body F>
 int run(RunOptions options, F body) {
-  static_assert(!detail::is_child_spec<std::invoke_result_t<F&>>,
+  static_assert(!std::is_convertible_v<std::invoke_result_t<F&>, ChildSpec>,
                 "run(body): a tree that the body returns would not be started; run(tree) runs it, "
                 "start_supervisor(tree) starts it");
   auto code = std::make_shared<int>(0);

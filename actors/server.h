@@ -18,9 +18,9 @@
 #include "greenroom/actors/outcome.h"
 #include "greenroom/actors/registry.h"
 #include "greenroom/actors/request.h"
+#include "greenroom/actors/server_type.h"
 #include "greenroom/actors/signals.h"
 #include "greenroom/actors/spawn.h"
-#include "greenroom/io/active_mode.h"
 #include "greenroom/scheduler/park.h"
 #include "greenroom/scheduler/timeout.h"
 
@@ -114,74 +114,6 @@ struct ServerTask : ActorTask {
 void run_server(Task& first);
 void abandoned_server(Task& raw) noexcept;
 
-template <class S>
-concept TrapsExits = requires {
-  requires bool(S::trap_exits);
-};
-template <class S>
-concept HasTerminate = requires(S& server, const ExitReason& reason) {
-  server.terminate(reason);
-};
-// A handle() that takes exactly a P, whatever it returns; const and static ones too. Not found
-// among overloads one of which is a template.
-template <class P, class C, class R>
-std::true_type takes(R (C::*)(P));
-template <class P, class C, class R>
-std::true_type takes(R (C::*)(P) const);
-template <class P, class R>
-std::true_type takes(R (*)(P));
-template <class S, class P>
-concept Takes = requires {
-  takes<P>(&S::handle);
-};
-template <class S>
-concept HandlesAny = Takes<S, Message&> || Takes<S, const Message&> ||
-    requires(void (S::*f)(Message&)) {
-  f = &S::handle;
-};
-// The server has an overload for exactly M, not one that M converts to.
-template <class S, class M>
-concept HandlesExactly = Takes<S, const M&> || Takes<S, M> || Takes<S, M&&> || Takes<S, M&> ||
-    requires(void (S::*f)(const M&)) {
-  f = &S::handle;
-} || requires(void (S::*f)(M)) {
-  f = &S::handle;
-} || requires(void (S::*f)(M&&)) {
-  f = &S::handle;
-} || requires(void (S::*f)(M&)) {
-  f = &S::handle;
-};
-
-template <class M, class S>
-bool try_handle(S& server, Message& message) {
-  if constexpr (HandlesExactly<S, M>) {
-    if (message.is<M>()) {
-      if constexpr (HandlingOf<S, M>::by == HandledBy::value) {
-        server.handle(std::move(message.as<M>()));
-      } else {
-        server.handle(message.as<M>());
-      }
-      return true;
-    }
-  }
-  return false;
-}
-
-template <class S>
-bool handle_other(void* state, Message& message) {
-  S& server = *static_cast<S*>(state);
-  if (try_handle<Down>(server, message) || try_handle<Exit>(server, message) ||
-      try_handle<tcp::Line>(server, message) || try_handle<tcp::Closed>(server, message)) {
-    return true;
-  }
-  if constexpr (HandlesAny<S>) {
-    server.handle(message);
-    return true;
-  } else {
-    return false;
-  }
-}
-
 // Task, actor and state in one block: the state comes behind the task.
 template <class S>
 struct ServerTaskOf final : ServerTask {
@@ -234,31 +166,11 @@ struct ServerStartOf final : ServerStart {
   std::tuple<A...> arguments;
 };
 
-// What a server declares and the run loop would never look at.
-template <class S>
-concept TrapExitsIsNoConstant = requires {
-  bool(S::trap_exits);
-}
-&&!requires { std::bool_constant<bool(S::trap_exits)>(); };
-template <class S>
-concept TerminateLacksReason = requires {
-  &S::terminate;
-}
-&&!HasTerminate<S>;
-template <class S>
-concept TakesMessageAway = Takes<S, Message> || Takes<S, Message&&>;
-
 template <class S>
 ServerTask& make_server(std::unique_ptr<ServerStart> start) {
   static_assert(alignof(S) <= 16,
                 "a server's state is aligned to 16 bytes at most: put a std::unique_ptr into it");
-  static_assert(!TrapExitsIsNoConstant<S>,
-                "a server's trap_exits is a constant: static constexpr bool trap_exits = true;");
-  static_assert(!TerminateLacksReason<S>,
-                "a server's terminate takes the reason: void terminate(const ExitReason& reason)");
-  static_assert(
-      !TakesMessageAway<S>,
-      "a server's handler of everything else takes a reference: handle(Message& message)");
+  check_declarations<S>();
   static_assert(sizeof(ServerTaskOf<S>) == sizeof(ServerTask));
   void* block = allocate_block(ServerTaskOf<S>::block_size);
   return *new (block) ServerTaskOf<S>(std::move(start));

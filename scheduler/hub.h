@@ -197,8 +197,10 @@ class Hub {
     return true;
   }
 
-  // One unit of the running slice's budget; false: it is spent, yield before the attempt.
+  // Units of the running slice's budget; false: it is spent, yield before the attempt.
   bool charge() noexcept { return --slice_.budget > 0; }
+  // A system call takes as long as some 32 messages, and counts as so many.
+  void charge_system_call() noexcept { slice_.budget -= 32; }
   // How many messages one slice of an actor with that much mail may deal with: no fixed number, or
   // a receiver of many senders would fall behind without end.
   static constexpr std::size_t slice_for(std::size_t mail) {

@@ -117,6 +117,26 @@ TEST(ServerEndOfSeveral, DoesNotLendItsReason) {
   });
 }
 
+// What is unwound with the handler is owed until the actor has ended, whatever it does meanwhile.
+TEST(ServerEndWithTerminate, FailsItsCallersWithTheReasonAndNotBefore) {
+  struct Slow {
+    explicit Slow(green::Event* to_go) : gate(to_go) {}
+    void handle(Keep, ReplyTo<int>) { throw std::runtime_error("boom"); }
+    void terminate(const ExitReason&) { gate->wait(); }
+    green::Event* gate;
+  };
+  in_actor([] {
+    green::Event gate;
+    const auto server = start<Slow>(&gate);
+    auto caller = green::spawn([&] { return try_call(server, Keep{}).reason(); });
+    wait_for_state(server.pid(), "parked in event.wait");
+    for (int i = 0; i < 100; ++i) yield();
+    EXPECT_FALSE(caller.ready());
+    gate.set();
+    EXPECT_EQ(caller.get(patience), Reason::error);
+  });
+}
+
 struct Traps {
   static constexpr bool trap_exits = true;
   explicit Traps(Pid to) : test(to) {}

@@ -81,13 +81,13 @@ struct AnyByValue {
 struct AnyByMove {
   void handle(Message&&) {}
 };
-static_assert(!detail::TerminateLacksReason<Plain> && !detail::TerminateLacksReason<ConstAny>);
-static_assert(detail::TerminateLacksReason<TerminateOfNothing>);
-static_assert(!detail::TrapExitsIsNoConstant<Plain> && !detail::TrapExitsIsNoConstant<ConstAny>);
-static_assert(detail::TrapExitsIsNoConstant<TrapExitsOfAnObject>);
-static_assert(detail::TrapExitsIsNoConstant<TrapExitsOfAVariable>);
-static_assert(!detail::TakesMessageAway<Plain> && !detail::TakesMessageAway<ConstAny>);
-static_assert(detail::TakesMessageAway<AnyByValue> && detail::TakesMessageAway<AnyByMove>);
+static_assert(!detail::has_lost_terminate<Plain> && !detail::has_lost_terminate<ConstAny>);
+static_assert(detail::has_lost_terminate<TerminateOfNothing>);
+static_assert(!detail::has_lost_trap_exits<Plain> && !detail::has_lost_trap_exits<ConstAny>);
+static_assert(detail::has_lost_trap_exits<TrapExitsOfAnObject>);
+static_assert(detail::has_lost_trap_exits<TrapExitsOfAVariable>);
+static_assert(!detail::has_lost_catch_all<Plain> && !detail::has_lost_catch_all<ConstAny>);
+static_assert(detail::has_lost_catch_all<AnyByValue> && detail::has_lost_catch_all<AnyByMove>);
 
 struct Named {
   std::string name = "name";

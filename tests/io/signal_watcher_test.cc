@@ -32,8 +32,8 @@ TEST(SignalWatcher, WakesAHubThatSleeps) {
   green::Event came;
   const SignalWatcher watcher(
       SIGUSR1, [&] { came.set(); }, SignalWatcher::Reference::hold);
-  std::thread other([] {
-    std::this_thread::sleep_for(100ms);
+  std::thread other([&port = green::get_hub().port()] {
+    while (!port.is_asleep()) std::this_thread::yield();
     ::kill(::getpid(), SIGUSR1);
   });
   came.wait();

@@ -7,6 +7,7 @@
 #include <sys/socket.h>
 
 #include <array>
+#include <functional>
 #include <thread>
 
 #include "greenroom/tests/io/loopback.h"
@@ -450,6 +451,31 @@ TEST(Stream, ClosedWhileItMovesItTellsWhoWaits) {
     EXPECT_EQ(writer.get(), std::errc::bad_file_descriptor);
   }).join();
   EXPECT_EQ(read_some_text(client), "");
+}
+
+// A system call counts as many messages: 320 of them are several slices, though nothing parks.
+TEST(Stream, WriterAndReaderThatNeverParkLetOthersRun) {
+  tcp::Stream client;
+  tcp::Stream server = connected_to(client);
+  const auto turns_beside = [](const std::function<void()>& work) {
+    int turns = 0;
+    auto worker = green::spawn(work);
+    while (!worker.ready()) {
+      yield();
+      ++turns;
+    }
+    return turns;
+  };
+  EXPECT_GE(turns_beside([&] {
+              for (int i = 0; i < 320; ++i) client.write_all("x");
+            }),
+            8);
+  loopback::settle();
+  EXPECT_GE(turns_beside([&] {
+              std::byte buffer[1];
+              for (int i = 0; i < 320; ++i) server.read_some(buffer);
+            }),
+            8);
 }
 
 TEST(Stream, OutlivesTheHubThatItWasUsedOn) {

@@ -86,9 +86,15 @@ class Client {
  private:
   ServerName<Room> server() const { return ServerName<Room>(room_id(*room_)); }
 
+  // If the room crashes before it has heard it, its successor does.
   void say(const std::string& text) {
     if (!room_) return write("! join a room first: /join R");
-    cast(server(), Room::Say{self(), printable(text)});
+    while (room_) {
+      const auto heard = try_call(server(), Room::Say{self(), printable(text)});
+      if (heard && *heard) return;
+      if (!heard && heard.reason() == Reason::timeout) throw CallError(heard.reason());
+      await_restart();
+    }
   }
 
   void rename(const std::string& nick) {
@@ -121,10 +127,11 @@ class Client {
     for (;;) {
       const auto joined = try_call(server().waiting(), Room::Join{self(), nick_, is_again});
       if (!joined && joined.reason() == Reason::timeout) throw CallError(joined.reason());
-      const auto room = server().find();
-      if (!joined || !room) continue;
-      room_pid_ = room->pid();
-      watch_ = monitor(room_pid_);
+      if (!joined) continue;
+      if (joined->is_in) {
+        room_pid_ = joined->room;
+        watch_ = monitor(room_pid_);
+      }
       return *joined;
     }
   }
@@ -141,7 +148,10 @@ class Client {
     sleep(crashed_at_ + 10ms - greenroom::clock::now());
     crashed_at_ = greenroom::clock::now();
     cast(server(), Room::Crash{});
-    // What is said next is for its successor.
+    await_restart();  // what is said next is for its successor
+  }
+
+  void await_restart() {
     receive(when([&](const Down& down) { return down.ref == watch_; }, [](const Down&) {}));
     rejoin();
   }
@@ -164,6 +174,15 @@ class Client {
   greenroom::clock::time_point crashed_at_;
   MonitorRef watch_;
 };
+
+// The client reads all that was written and then the end, even with input of it unread: a socket
+// that is closed then is reset.
+void end_of_stream(tcp::Stream& stream) {
+  try {
+    stream.shutdown_write();
+  } catch (const IoError&) {  // the client was faster
+  }
+}
 
 }  // namespace
 
@@ -190,6 +209,9 @@ void connection(tcp::Stream stream) {
       stream.write_all("! line too long\n", 100ms);
     } catch (const IoError&) {  // gone by now
     }
+  } catch (...) {  // told to end
+    end_of_stream(stream);
+    throw;
   }
 }
 

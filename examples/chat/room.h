@@ -24,11 +24,13 @@ class Room {
   };
   struct Joined {
     bool is_in = false;
+    greenroom::Pid room;
     std::vector<std::string> last;
   };
   struct Leave {
     greenroom::Pid who;
   };
+  // The answer: whether a member has said it.
   struct Say {
     greenroom::Pid who;
     std::string text;
@@ -48,7 +50,7 @@ class Room {
     for (const auto& [pid, member] : members_) {
       if (member.nick == join.nick && pid != join.who) return {};
     }
-    Joined answer{true, {last_.begin(), last_.end()}};
+    Joined answer{true, greenroom::self(), {last_.begin(), last_.end()}};
     if (members_.count(join.who) == 0)
       members_[join.who] = {join.nick, greenroom::monitor(join.who)};
     if (!join.is_again) tell("* " + name_ + " joined " + join.nick);
@@ -57,12 +59,13 @@ class Room {
   void handle(const Leave& leave) { remove(leave.who); }
   void handle(const greenroom::Down& down) { remove(down.pid); }
 
-  void handle(const Say& say) {
+  bool handle(const Say& say) {
     const auto member = members_.find(say.who);
-    if (member == members_.end()) return;
+    if (member == members_.end()) return false;
     last_.push_back(name_ + " " + member->second.nick + ": " + say.text);
     if (last_.size() > kept_lines) last_.pop_front();
     tell(last_.back());
+    return true;
   }
 
   Members handle(const Who&) {

@@ -90,6 +90,31 @@ def crash(port):
             pass
 
 
+def crash_while_talking(port):
+    """What others say while the room crashes is heard, once and in order."""
+    bully, talker = Client(port, "bully"), Client(port, "talker")
+    for client in (bully, talker):
+        client.say("/join storm")
+        client.hear_until("joined " + ("bully" if client is bully else "talker"))
+    spoken, restarts = 0, 0
+    for _ in range(20):
+        bully.socket.sendall(b"/crash\n")
+        for _ in range(50):
+            talker.say("word %d" % spoken)
+            spoken += 1
+    heard = 0
+    while heard < spoken:
+        line = talker.hear()
+        assert line is not None, "disconnected after %d of %d words" % (heard, spoken)
+        if line.startswith("storm talker: "):
+            assert line == "storm talker: word %d" % heard, "%s, not word %d" % (line, heard)
+            heard += 1
+        restarts += line.startswith("* storm restarted ")
+    assert restarts > 0, "nothing has crashed"
+    for client in (bully, talker):
+        client.socket.close()
+
+
 def churn(port, clients):
     crowd = [Client(port, "n%d" % i) for i in range(clients)]
     for i, client in enumerate(crowd):
@@ -111,9 +136,10 @@ def main():
     try:
         port = int(re.search(r"port (\d+)", server.stdout.readline()).group(1))
         crash(port)
+        crash_while_talking(port)
         churn(port, clients)  # opens the rooms
         idle = actors(port)
-        wait_for(lambda: actors(port) <= 3 + 2 + 8 + 2, "the connections end")
+        wait_for(lambda: actors(port) <= 3 + 2 + 9 + 2, "the connections end")
         idle = actors(port)
         fds, threads = descriptors(server.pid), status(server.pid, "Threads")
         sizes = []
@@ -131,12 +157,23 @@ def main():
         for client in watchers:
             client.say("/join lobby")
         watchers[-1].hear_until("joined w19")
+        # More than the server has read when it is told to end. Nothing answers an empty line.
+        pushers = [Client(port) for _ in range(5)]
+        for client in pushers:
+            client.say("/leave")
+            client.hear_until("no room")
+            client.socket.setblocking(False)
+            try:
+                while True:
+                    client.socket.send(b"\n" * 65536)
+            except BlockingIOError:
+                client.socket.settimeout(10)
         started = time.monotonic()
         server.send_signal(signal.SIGTERM)
         assert server.wait(timeout=10) == 0, "exit status %d" % server.returncode
         took = time.monotonic() - started
         assert took < 2 or not is_plain, "the end took %.1f s" % took
-        for client in watchers:
+        for client in watchers + pushers:  # an end of stream, not a reset
             while client.hear() is not None:
                 pass
     finally:

@@ -39,6 +39,8 @@ class DynamicSupervisor final : public SupervisorCore {
 };
 
 Outcome<Pid> DynamicSupervisor::start(ChildSpec spec) {
+  if (auto problem = problem_of(spec, AutoShutdown::never))
+    return ExitReason("bad_child", std::move(*problem));
   if (options_.max_children > 0 && running_.size() + restarting_.size() >= options_.max_children) {
     return ExitReason("max_children");
   }

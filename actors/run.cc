@@ -318,6 +318,7 @@ int detail::run_first(const RunOptions& options, const std::function<Monitored()
 int run(ChildSpec tree) { return run(RunOptions(), std::move(tree)); }
 
 int run(RunOptions options, ChildSpec tree) {
+  detail::check_tree(tree);
   return detail::run_first(
       options,
       [&] {

@@ -25,7 +25,8 @@ struct RunOptions {
 // comes while the tree starts ends that. One run() at a time in a process. Returns 0, or
 // 1 if the tree could not start, failed, or gave up. For the thread's own stack, main's above all.
 // **Blocks.** Throws std::logic_error in a greenlet, in another run(), or if the signals are
-// watched by another, std::invalid_argument for a number of hubs it cannot have.
+// watched by another, std::invalid_argument for a number of hubs it cannot have or a tree without a
+// start.
 int run(ChildSpec tree);
 int run(RunOptions options, ChildSpec tree);
 

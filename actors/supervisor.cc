@@ -181,12 +181,19 @@ void give_up(SupervisorCore& core, const std::string& id) {
 }
 
 std::optional<std::string> problem_of(const ChildSpec& spec, AutoShutdown auto_shutdown) {
+  const std::string child = "child '" + spec.options.id + "'";
+  if (!spec.start) return child + " has no start: make it with child() or supervisor()";
   if (!spec.options.significant) return std::nullopt;
-  const std::string child = "child '" + spec.options.id + "' is significant";
-  if (auto_shutdown == AutoShutdown::never) return child + ", but auto_shutdown is never";
+  if (auto_shutdown == AutoShutdown::never)
+    return child + " is significant, but auto_shutdown is never";
   if (spec.options.restart == Restart::permanent)
-    return child + " and permanent: it never ends for good";
+    return child + " is significant and permanent: it never ends for good";
   return std::nullopt;
+}
+
+void check_tree(const ChildSpec& tree) {
+  if (!tree.start)
+    throw std::invalid_argument("the tree has no start: make it with supervisor() or child()");
 }
 
 void check_options(int intensity, std::chrono::nanoseconds period) {
@@ -266,7 +273,10 @@ ChildSpec dynamic_supervisor(DynamicOptions options) {
   return spec;
 }
 
-Pid start_supervisor(const ChildSpec& tree) { return tree.start(tree.options.id); }
+Pid start_supervisor(const ChildSpec& tree) {
+  detail::check_tree(tree);
+  return tree.start(tree.options.id);
+}
 
 Pid Supervisor::pid() const { return pid_ ? pid_ : detail::pid_of_name(id_); }
 

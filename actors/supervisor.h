@@ -65,7 +65,7 @@ struct ChildOptions {
   std::string id = {};  // unique under its supervisor; default: made up
   Restart restart = Restart::permanent;
   Shutdown shutdown = Shutdown::after(std::chrono::seconds(5));
-  bool significant = false;  // see AutoShutdown; not with Restart::permanent
+  bool significant = false;  // see AutoShutdown; not with Restart::permanent, not in a dynamic one
   Unkillable unkillable = Unkillable::wait;
   MailboxLimit mailbox = {};
 };
@@ -102,8 +102,8 @@ struct DynamicOptions {
 };
 
 // A supervisor as a child like any other: trees nest. Its shutdown is infinity. Throws
-// std::invalid_argument for duplicate ids, a significant child that is permanent or under
-// AutoShutdown::never, a negative intensity, or a period that is not positive.
+// std::invalid_argument for duplicate ids, a child that has no start, a significant one that is
+// permanent or under AutoShutdown::never, a negative intensity, or a period that is not positive.
 ChildSpec supervisor(SupervisorOptions options);
 // A supervisor whose children are started one by one with start_child, in any number. At its end
 // all are told to shut down at once, and have the longest of their shutdown times. Throws
@@ -232,7 +232,11 @@ Pid start_child(const Supervisor& supervisor, ChildOptions options, A... argumen
 }
 
 // Starts a tree, linked to the caller. **Blocks.** until all its children are up; throws
-// StartError.
+// StartError, std::invalid_argument for a ChildSpec{} that nobody has filled in.
 Pid start_supervisor(const ChildSpec& tree);
+
+namespace detail {
+void check_tree(const ChildSpec& tree);
+}
 
 }  // namespace greenroom

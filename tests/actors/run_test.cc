@@ -60,6 +60,7 @@ TEST_F(Run, CanBeRepeatedWithAnyNumberOfHubs) {
 TEST_F(Run, RefusesNoHubsAndRunInsideRun) {
   EXPECT_THROW(run({.hubs = 0}, [] {}), std::invalid_argument);
   EXPECT_THROW(run({.hubs = 5000}, [] {}), std::invalid_argument);
+  EXPECT_THROW(run(ChildSpec{}), std::invalid_argument);
   EXPECT_EQ(run([] {
               EXPECT_THROW(run([] {}), std::logic_error);
               green::spawn([] { EXPECT_THROW(run([] {}), std::logic_error); }).join();

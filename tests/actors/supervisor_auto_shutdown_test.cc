@@ -72,8 +72,13 @@ TEST(SupervisorAutoShutdown, RefusesAChildThatCannotBeSignificant) {  // U18
               }).tag(),
               "bad_child");
     EXPECT_TRUE(which_children(any).empty());
+    const Pid dynamic = start_supervisor(dynamic_supervisor({}));
+    EXPECT_EQ(reason_of<ChildError>([&] { start_child(dynamic, significant("a")); }).tag(),
+              "bad_child");
+    EXPECT_TRUE(which_children(dynamic).empty());
     shut_down(never);
     shut_down(any);
+    shut_down(dynamic);
   });
 }
 

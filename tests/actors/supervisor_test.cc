@@ -138,6 +138,21 @@ TEST(SupervisorOptionsThatMakeNoSense, AreRefusedAtOnce) {  // U3, U18
   });
 }
 
+TEST(ChildSpecWithoutAStart, IsRefusedAtOnce) {
+  in_trapping_actor([] {
+    EXPECT_THROW(supervisor({.children = {ChildSpec{}}}), std::invalid_argument);
+    EXPECT_THROW(start_supervisor(ChildSpec{}), std::invalid_argument);
+    const Pid tree = start_supervisor(supervisor({}));
+    const Pid dynamic = start_supervisor(dynamic_supervisor({}));
+    for (const Pid parent : {tree, dynamic}) {
+      EXPECT_EQ(reason_of<ChildError>([&] { start_child(parent, ChildSpec{}); }).tag(),
+                "bad_child");
+      EXPECT_TRUE(which_children(parent).empty());
+      shut_down(parent);
+    }
+  });
+}
+
 // A child ends.
 
 struct Ending {

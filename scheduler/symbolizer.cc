@@ -7,7 +7,10 @@
 #include <cstdio>
 #include <cstdlib>
 #include <mutex>
+#include <string_view>
 #include <unordered_map>
+
+#include "greenroom/scheduler/cold_part.h"
 
 // libbacktrace's interface, spelled out: <backtrace.h> is in a directory that only gcc looks in.
 extern "C" {
@@ -44,10 +47,17 @@ std::uintptr_t to_call(const void* return_address) {
   return reinterpret_cast<std::uintptr_t>(return_address) - 1;
 }
 
-const char* find_symbol(std::uintptr_t address) {
-  const char* symbol = nullptr;
-  const auto keep = [](void* data, std::uintptr_t, const char* found, std::uintptr_t,
-                       std::uintptr_t) { *static_cast<const char**>(data) = found; };
+struct Symbol {
+  const char* name = nullptr;  // null: unknown
+  std::uintptr_t start = 0;
+};
+
+Symbol find_symbol(std::uintptr_t address) {
+  Symbol symbol;
+  const auto keep = [](void* data, std::uintptr_t, const char* name, std::uintptr_t start,
+                       std::uintptr_t) {
+    *static_cast<Symbol*>(data) = {name, start};
+  };
   backtrace_syminfo(libbacktrace(), address, keep, ignore_error, &symbol);
   return symbol;
 }
@@ -69,6 +79,43 @@ struct Visit {
     return 0;
   }
 };
+
+void visit_lines_at(std::uintptr_t address, void (*visit)(void* data, const RawLine& line),
+                    void* data) {
+  Visit state{.visit = visit, .data = data};
+  backtrace_pcinfo(libbacktrace(), address, Visit::next, ignore_error, &state);
+  // The symbol table has the parameters, which the little debug information of -g1 leaves out.
+  if (const char* name = find_symbol(address).name) state.last.function = name;
+  state.last.is_inlined = false;
+  visit(data, state.last);
+}
+
+RawLine innermost_line_at(std::uintptr_t address) {
+  RawLine innermost;
+  const auto keep_first = [](void* data, const RawLine& line) {
+    auto& first = *static_cast<RawLine*>(data);
+    if (first.function == nullptr && first.file == nullptr) first = line;
+  };
+  visit_lines_at(address, keep_first, &innermost);
+  return innermost;
+}
+
+bool is_same_place(const RawLine& a, const RawLine& b) {
+  return a.line == b.line && a.file != nullptr && b.file != nullptr &&
+         std::string_view(a.file) == b.file;
+}
+
+// gcc (12) lets the cold part of a function begin without a line if it is the one it gave last:
+// such an address has none, or seems to be in the line before, which is another function's. The
+// right one is that of the jump which leads there.
+std::uintptr_t to_known_line(std::uintptr_t address) {
+  const Symbol symbol = find_symbol(address);
+  if (symbol.name == nullptr || !std::string_view(symbol.name).ends_with(".cold")) return address;
+  const RawLine here = innermost_line_at(address);
+  if (here.line != 0 && !is_same_place(here, innermost_line_at(symbol.start - 1))) return address;
+  const std::uintptr_t jump = find_jump_into(symbol.start, address);
+  return jump != 0 ? jump : address;
+}
 
 // Readable names.
 
@@ -154,7 +201,7 @@ std::vector<SourceLine> look_up(const void* return_address) {
          .line = raw.line,
          .is_inlined = raw.is_inlined});
   };
-  visit_raw_lines(return_address, collect, &lines);
+  visit_lines_at(to_known_line(to_call(return_address)), collect, &lines);
   SourceLine& frame = lines.back();
   if (frame.function.empty()) frame.function = describe_address(to_call(return_address));
   return lines;
@@ -212,13 +259,7 @@ std::string_view to_short_path(std::string_view file) noexcept {
 
 void visit_raw_lines(const void* return_address, void (*visit)(void* data, const RawLine& line),
                      void* data) noexcept {
-  const std::uintptr_t address = to_call(return_address);
-  Visit state{.visit = visit, .data = data};
-  backtrace_pcinfo(libbacktrace(), address, Visit::next, ignore_error, &state);
-  // The symbol table has the parameters, which the little debug information of -g1 leaves out.
-  if (const char* symbol = find_symbol(address)) state.last.function = symbol;
-  state.last.is_inlined = false;
-  visit(data, state.last);
+  visit_lines_at(to_call(return_address), visit, data);
 }
 
 void prepare_symbolizer() noexcept { libbacktrace(); }

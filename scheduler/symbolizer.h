@@ -46,8 +46,9 @@ struct RawLine {
   bool is_inlined = false;
 };
 
-// Calls visit(data, line) for each of the lines `symbolize` would return. Async-signal-safe, above
-// all once `prepare_symbolizer` was called; needs some 10 KiB of stack.
+// Calls visit(data, line) for each of the lines `symbolize` would return, but for cold parts
+// without lines (see symbolizer.cc). Async-signal-safe, above all once `prepare_symbolizer` was
+// called; needs some 10 KiB of stack.
 void visit_raw_lines(const void* return_address, void (*visit)(void* data, const RawLine& line),
                      void* data) noexcept;
 

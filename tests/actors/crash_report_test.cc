@@ -29,6 +29,7 @@ namespace crash_report_test {
   serve_table(cups + 1);
   asm volatile("nop");
 }
+[[gnu::noinline]] void fill_the_kettle() { asm volatile("nop"); }
 [[gnu::noinline]] int look_beyond_the_end(const std::vector<int>& list) {
   const int n = list.at(list.size() + 5);
   asm volatile("nop; nop");
@@ -86,6 +87,26 @@ TEST(CrashReport, ShowsWhoCalledALibrarysFunctionThatThrew) {
                              }).to_text();
     EXPECT_NE(text.find("look_beyond_the_end"), std::string::npos) << text;
     EXPECT_NE(text.find("out_of_range"), std::string::npos) << text;
+  });
+}
+
+// Inlined into the runtime, where the compiler puts their throws aside.
+TEST(CrashReport, ShowsTheLineOfALambdaThatThrows) {
+  in_actor([] {
+    int line = __LINE__ + 1;
+    std::string text = report_of([] { throw std::runtime_error("no tea"); }).to_text();
+    EXPECT_NE(text.find("crash_report_test.cc:" + std::to_string(line) + "\n"), std::string::npos)
+        << text;
+    EXPECT_EQ(text.find("greenroom::Hub::"), std::string::npos) << text;
+
+    line = __LINE__ + 3;
+    text = report_of([] {
+             fill_the_kettle();
+             throw std::runtime_error("no cup");
+           }).to_text();
+    EXPECT_NE(text.find("crash_report_test.cc:" + std::to_string(line) + "\n"), std::string::npos)
+        << text;
+    EXPECT_EQ(text.find("greenroom::Hub::"), std::string::npos) << text;
   });
 }
 

@@ -96,6 +96,8 @@ void print(const Line& line, const Measured& measured, bool has_baseline) {
   if (line.goal > 0) {
     text += line.unit == Unit::nanoseconds ? "; goal <= " : "; goal >= ";
     text += figure_to_text(line.unit, line.goal) + ": " + verdict(median, min, line.goal);
+    if (line.baseline_is_floor && measured.baseline.min() > line.goal)
+      text += ", and out of reach here: the baseline alone takes longer";
   }
   if (line.goal_ratio > 0) {
     text += format("; goal <= %.3gx: ", line.goal_ratio);

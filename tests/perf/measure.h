@@ -51,6 +51,8 @@ struct Line {
   std::string baseline = {};
   double goal = 0;        // nanoseconds per operation at most; 0 = none
   double goal_ratio = 0;  // the same as a multiple of the baseline
+  // The baseline is a part of what is measured: a goal below it is out of reach on this machine.
+  bool baseline_is_floor = false;
   Unit unit = Unit::nanoseconds;
   int rounds = 7;  // at least; up to three times as many while the goal is not met
 };

@@ -82,12 +82,21 @@ Actor* EndingScope::current(Hub& hub) noexcept {
   return nullptr;
 }
 
+void tell_if_thread(const Actor& actor, const ExitReason& reason) noexcept {
+  const Fiber* const fiber = actor.task->fiber;
+  if (!fiber || !fiber->is_thread()) return;
+  log_line("actor " + actor.pid().to_string() + ", which is a thread's own stack, ends: " +
+           reason.to_string() + ". If nothing there catches it, that is std::terminate");
+}
+
 // Who is running.
 
 namespace {
 
 ActorExit exit_of_actor(const Task& task) {
-  return ActorExit(static_cast<const Actor&>(*task.extension).extras->exit_reason);
+  const auto& actor = static_cast<const Actor&>(*task.extension);
+  tell_if_thread(actor, *actor.extras->exit_reason);
+  return ActorExit(actor.extras->exit_reason);
 }
 
 // A greenlet that became an actor is over.

@@ -50,6 +50,8 @@ inline Actor& actor_of(Task& task) { return static_cast<Actor&>(*task.extension)
 Actor& current_actor();
 // The current actor, or null: no hub, hub work, or a greenlet that is none.
 Actor* current_actor_if_any() noexcept;
+// Says why an actor on a thread's own stack ends: nobody above it knows.
+void tell_if_thread(const Actor& actor, const ExitReason& reason) noexcept;
 
 // The life of an actor ends: its name is freed, its number dead, links and monitors are told, its
 // mail destroyed.

@@ -26,7 +26,7 @@ Pid detail::pid_of_name(std::string_view name) {
 }
 
 void stop(ExitReason reason) {
-  detail::current_actor();
+  detail::tell_if_thread(detail::current_actor(), reason);
   throw ActorExit(reason.share());
 }
 

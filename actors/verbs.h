@@ -57,7 +57,9 @@ void send(std::string_view name, T message) {
   detail::send_message(detail::pid_of_name(name), detail::message_of(std::move(message)));
 }
 
-// Ends the calling actor with the reason, after its destructors. As erlang:exit/1.
+// Ends the calling actor with the reason, after its destructors. As erlang:exit/1. On a thread's
+// own stack, main's above all, there is no actor to end: that is std::terminate, and the reason is
+// logged.
 [[noreturn]] void stop(ExitReason reason = Reason::normal);
 
 // An exit signal. `kill` cannot be trapped and arrives as `killed`. To an actor that traps exits

@@ -144,5 +144,21 @@ TEST(SpawnOptionsStackSize, IsThereToBeUsed) {
   });
 }
 
+// Nobody above it would know why: so it is said when it is thrown.
+TEST(ThreadsOwnStack, SaysWhyItEnds) {
+  testing::internal::CaptureStderr();
+  EXPECT_THROW(stop(ExitReason("bored")), ActorExit);
+  const Pid me = self();
+  EXPECT_THROW(
+      {
+        spawn([me] { exit(me, ExitReason("told")); });
+        sleep(10s);
+      },
+      ActorExit);
+  const std::string text = testing::internal::GetCapturedStderr();
+  EXPECT_NE(text.find("a thread's own stack, ends: bored"), std::string::npos) << text;
+  EXPECT_NE(text.find("a thread's own stack, ends: told"), std::string::npos) << text;
+}
+
 }  // namespace
 }  // namespace greenroom

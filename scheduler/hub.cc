@@ -369,8 +369,7 @@ inline ParkResult Hub::park_for(const detail::UnwindContext& primitive, const ch
                           self.uncancellable == 0 && thread_.exceptions->uncaught == 0,
                           primitive};
   if (frame.may_throw && (self.attention & detail::attention::throws) != 0) [[unlikely]] {
-    frame.may_throw = !would_interrupt_terminate(self, frame.primitive);
-    if (frame.may_throw) {
+    if (may_interrupt(self, frame.primitive)) {
       interrupted_deadline_ = deadline;
       return ParkResult::interrupted;
     }

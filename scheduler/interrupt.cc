@@ -4,6 +4,7 @@
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
+#include <limits>
 #include <typeinfo>
 
 #include "greenroom/scheduler/dump.h"
@@ -48,34 +49,54 @@ StackBounds bounds_above(Task& task, const UnwindContext& context) noexcept {
   return bounds;
 }
 
-// Would what is pending be lost in std::terminate if it were thrown from there?
-bool would_terminate_from(Task& task, const UnwindContext& thrower) noexcept {
-  const std::type_info* type = &typeid(TimeoutError);
-  void* object = nullptr;
-  if ((task.attention & attention::exiting) != 0) {
-    type = &typeid(ActorExit);
-  } else if ((task.attention & attention::kill) != 0) {
-    const std::exception_ptr& exception = task.interrupts->kills.front();
-    type = exception.__cxa_exception_type();
+// What is pending, and may be thrown.
+struct Throwable {
+  enum class Kind : std::uint8_t { nothing, exit, kill, timeout };
+  Kind kind = Kind::nothing;
+  ExpiringScope* scope = nullptr;  // the timeout's
+};
+
+// The first of what is pending that would not be lost in std::terminate if it were thrown from
+// there. What is held off does not hold off what comes after it: a clean-up may have timeouts of
+// its own.
+Throwable find_throwable(Task& task, const UnwindContext& thrower) noexcept {
+  constexpr int all = std::numeric_limits<int>::max();
+  const StackBounds bounds = bounds_above(task, thrower);
+  if ((task.attention & attention::exiting) != 0 &&
+      !would_terminate(thrower, bounds, typeid(ActorExit), nullptr, all))
+    return {Throwable::Kind::exit};
+  if (!task.interrupts) return {};
+  const Interrupts& pending = *task.interrupts;
+  if ((task.attention & attention::kill) != 0) {
+    const std::exception_ptr& exception = pending.kills.front();
     // libstdc++'s exception_ptr is the object's address, and offers no other way to it.
+    void* object = nullptr;
     static_assert(sizeof exception == sizeof object);
     std::memcpy(&object, static_cast<const void*>(&exception), sizeof object);
+    if (!would_terminate(thrower, bounds, *exception.__cxa_exception_type(), object, all))
+      return {Throwable::Kind::kill};
   }
-  return would_terminate(thrower, bounds_above(task, thrower), *type, object);
+  for (ExpiringScope* scope = nullptr; (scope = next_expired(pending, scope));) {
+    if (!would_terminate(thrower, bounds, typeid(TimeoutError), nullptr,
+                         BoundedScope::count_within(pending, *scope)))
+      return {Throwable::Kind::timeout, scope};
+  }
+  return {};
 }
 
 }  // namespace
 
-bool would_interrupt_terminate(Task& task, const UnwindContext& primitive) noexcept {
+bool may_interrupt(Task& task, const UnwindContext& primitive) noexcept {
   // The primitive itself is passed over: its call of park() does not throw, so the compiler has
   // written nothing about an exception there.
   UnwindContext caller = primitive;
-  return unwind_step(caller, bounds_above(task, primitive)) && would_terminate_from(task, caller);
+  return !unwind_step(caller, bounds_above(task, primitive)) ||
+         find_throwable(task, caller).kind != Throwable::Kind::nothing;
 }
 
 void interrupt_park(Task& task) noexcept {
   if (task.state == TaskState::parked && task.park->may_throw &&
-      !would_interrupt_terminate(task, task.park->primitive)) {
+      may_interrupt(task, task.park->primitive)) {
     task.hub->wake(task, task.epoch, ParkResult::interrupted);
   }
 }
@@ -112,20 +133,24 @@ void throw_pending() {
   if ((self.attention & attention::throws) == 0) [[likely]]
     return;
   if (self.uncancellable > 0 || std::uncaught_exceptions() > 0) return;
-  if (would_terminate_from(self, caller_of(__builtin_frame_address(0)))) return;
-  if ((self.attention & attention::exiting) != 0) {
-    if (self.exit_throws > 0) delay_exit(self);
-    ++self.exit_throws;
-    throw self.extension->extension_ops->exit_of(self);
+  const Throwable throwable = find_throwable(self, caller_of(__builtin_frame_address(0)));
+  switch (throwable.kind) {
+    case Throwable::Kind::nothing:
+      return;
+    case Throwable::Kind::exit:
+      if (self.exit_throws > 0) delay_exit(self);
+      ++self.exit_throws;
+      throw self.extension->extension_ops->exit_of(self);
+    case Throwable::Kind::kill: {
+      Interrupts& pending = *self.interrupts;
+      std::exception_ptr exception = std::move(pending.kills.front());
+      pending.kills.pop_front();
+      if (pending.kills.empty()) self.attention &= static_cast<std::uint16_t>(~attention::kill);
+      std::rethrow_exception(std::move(exception));
+    }
+    case Throwable::Kind::timeout:
+      throw_expired(*throwable.scope);
   }
-  Interrupts& pending = *self.interrupts;
-  if ((self.attention & attention::kill) != 0) {
-    std::exception_ptr exception = std::move(pending.kills.front());
-    pending.kills.pop_front();
-    if (pending.kills.empty()) self.attention &= static_cast<std::uint16_t>(~attention::kill);
-    std::rethrow_exception(std::move(exception));
-  }
-  throw_expired(self);
 }
 
 }  // namespace detail

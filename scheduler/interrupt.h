@@ -17,13 +17,14 @@
 
 #include "greenroom/scheduler/stack_walk.h"
 #include "greenroom/scheduler/task.h"
+#include "greenroom/scheduler/unwind_probe.h"
 
 namespace greenroom {
 
 class ExitReason;
 
 // A Timeout or a deadline has passed. Timeout::is_mine tells which.
-class TimeoutError {
+class TimeoutError : public detail::Expiry {
  public:
   explicit TimeoutError(std::uint64_t id = 0) : id_(id) {}
   std::uint64_t id() const { return id_; }
@@ -72,6 +73,7 @@ struct LoopExit : std::runtime_error {
 
 namespace detail {
 
+class BoundedScope;
 class DeadlineScope;
 class ExpiringScope;
 struct TimerNode;
@@ -83,6 +85,7 @@ struct Interrupts {
   std::deque<std::exception_ptr> kills;  // thrown one at a time, oldest first
   TimerNode* fired = nullptr;          // timeouts that have fired and were not thrown, oldest first
   DeadlineScope* deadlines = nullptr;  // the task's with_deadline scopes, innermost first
+  BoundedScope* bounds = nullptr;      // the task's try_fors, innermost first
   std::vector<std::unique_ptr<ExpiringScope>> detached;
 };
 
@@ -108,9 +111,9 @@ inline void throw_pending(const Task& self) {
 // parked and may throw.
 void throw_into(Task& task, std::exception_ptr exception);
 
-// True if what is pending for `task`, thrown by the function that parks it or by a park in it,
-// would hit a noexcept function before a handler.
-bool would_interrupt_terminate(Task& task, const UnwindContext& primitive) noexcept;
+// True if something of what is pending for `task`, thrown by the function that parks it or by a
+// park in it, would not hit a noexcept function before a handler.
+bool may_interrupt(Task& task, const UnwindContext& primitive) noexcept;
 
 // True if the task's next suspension point may throw.
 bool can_throw_into(const Task& task) noexcept;

@@ -44,11 +44,13 @@ std::string_view name_of_lazy_slot(const std::uint8_t* slot) {
   return {};
 }
 
-enum class Callee : std::uint8_t { other, resume, begin_catch, terminate };
+enum class Callee : std::uint8_t { other, resume, begin_catch, end_catch, raise, terminate };
 
 Callee callee_of_name(std::string_view name) {
   if (name == "_Unwind_Resume") return Callee::resume;
   if (name == "__cxa_begin_catch") return Callee::begin_catch;
+  if (name == "__cxa_end_catch") return Callee::end_catch;
+  if (name == "__cxa_rethrow" || name == "__cxa_throw") return Callee::raise;
   if (name == "_ZSt9terminatev") return Callee::terminate;
   return Callee::other;
 }
@@ -58,6 +60,10 @@ Callee callee_of_address(const std::uint8_t* function) {
   if (address == reinterpret_cast<std::uintptr_t>(&_Unwind_Resume)) return Callee::resume;
   if (address == reinterpret_cast<std::uintptr_t>(&abi::__cxa_begin_catch))
     return Callee::begin_catch;
+  if (address == reinterpret_cast<std::uintptr_t>(&abi::__cxa_end_catch)) return Callee::end_catch;
+  if (address == reinterpret_cast<std::uintptr_t>(&abi::__cxa_rethrow) ||
+      address == reinterpret_cast<std::uintptr_t>(&abi::__cxa_throw))
+    return Callee::raise;
   if (address ==
       reinterpret_cast<std::uintptr_t>(static_cast<void (*)() noexcept>(&std::terminate)))
     return Callee::terminate;
@@ -96,7 +102,7 @@ bool is_catch_and_terminate(const std::uint8_t* function) {
   return false;
 }
 
-// All ways from a landing pad.
+// All ways from a landing pad, or from the begin of a handler.
 
 class Walk {
  public:
@@ -108,14 +114,27 @@ class Walk {
     }
     return true;
   }
+  // Goes on in the handlers that it has come to; ends where they end.
+  bool follow_handlers() {
+    is_in_handlers_ = true;
+    count_ = next_ = 0;
+    for (std::size_t i = 0; i < handler_count_; ++i) push(handlers_[i]);
+    while (next_ < count_) {
+      if (!follow_straight(places_[next_++])) return false;
+    }
+    return handler_count_ > 0;
+  }
 
   bool goes_on = false;
   bool catches = false;
   bool terminates = false;
   bool terminates_by_clang = false;
+  bool ends_handler = false;                   // a handler is left with the exception taken
+  const std::uint8_t* raises_after = nullptr;  // a handler throws, by the call before this
 
  private:
   static constexpr std::size_t place_limit = 128;
+  static constexpr std::size_t handler_limit = 8;
   static constexpr int straight_limit = 512;
 
   bool push(const std::uint8_t* place) {
@@ -137,6 +156,7 @@ class Walk {
         case Instruction::Kind::other:
           break;
         case Instruction::Kind::end:
+          ends_handler |= is_in_handlers_;
           return true;
         case Instruction::Kind::jump:
           return instruction.target && push(instruction.target);
@@ -144,7 +164,10 @@ class Walk {
           if (!push(instruction.target)) return false;
           break;
         case Instruction::Kind::call:
-          if (instruction.target && note_call(instruction.target)) return true;
+          if (!instruction.target) break;
+          if (is_in_handlers_ ? note_call_in_handler(instruction.target, at)
+                              : note_call(instruction.target, at))
+            return true;
           break;
       }
     }
@@ -152,24 +175,43 @@ class Walk {
   }
 
   // True if the call is the end of the way.
-  bool note_call(const std::uint8_t* target) {
+  bool note_call(const std::uint8_t* target, const std::uint8_t* after) {
     switch (callee_at(target)) {
       case Callee::resume:
         return goes_on = true;
       case Callee::begin_catch:
+        if (handler_count_ < handler_limit) handlers_[handler_count_++] = after;
         return catches = true;
       case Callee::terminate:
         return terminates = true;
-      case Callee::other:
+      default:
         break;
     }
     if (!is_catch_and_terminate(target)) return false;
     return terminates_by_clang = true;
   }
 
+  bool note_call_in_handler(const std::uint8_t* target, const std::uint8_t* after) {
+    switch (callee_at(target)) {
+      case Callee::end_catch:
+        return ends_handler = true;
+      case Callee::raise:
+        raises_after = after;
+        return true;
+      case Callee::resume:
+      case Callee::terminate:
+        return true;
+      default:
+        return false;
+    }
+  }
+
   const std::uint8_t* places_[place_limit] = {};
   std::size_t count_ = 0;
   std::size_t next_ = 0;
+  const std::uint8_t* handlers_[handler_limit] = {};
+  std::size_t handler_count_ = 0;
+  bool is_in_handlers_ = false;
 };
 
 }  // namespace
@@ -183,6 +225,14 @@ PadEnd follow_landing_pad(const std::uint8_t* pad, Handlers handlers) noexcept {
   // A plain std::terminate here is one that the program calls on the way, as ~thread does.
   const bool is_end = handlers == Handlers::catch_all_after_others || !walk.catches;
   return walk.terminates_by_clang && is_end ? PadEnd::terminates : PadEnd::catches;
+}
+
+const std::uint8_t* find_rethrow(const std::uint8_t* pad, Rethrow rethrow) noexcept {
+  Walk walk;
+  if (!walk.follow(pad)) return nullptr;
+  const bool is_understood = walk.follow_handlers();
+  if (rethrow == Rethrow::on_every_way && (!is_understood || walk.ends_handler)) return nullptr;
+  return walk.raises_after;
 }
 
 }  // namespace greenroom::detail

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cassert>
+#include <limits>
 #include <memory>
 #include <stdexcept>
 #include <utility>
@@ -109,15 +110,35 @@ DeadlineScope::~DeadlineScope() {
   task().attention &= static_cast<std::uint16_t>(~over);
 }
 
-void throw_expired(Task& self) {
-  if (self.interrupts->fired) {
-    auto& scope = static_cast<ExpiringScope&>(*self.interrupts->fired);
-    scope.disarm();
-    throw TimeoutError(scope.id());
+BoundedScope::BoundedScope(std::chrono::nanoseconds duration)
+    : ExpiringScope(duration), outer_(std::exchange(task().interrupts->bounds, this)) {}
+
+BoundedScope::~BoundedScope() { task().interrupts->bounds = outer_; }
+
+int BoundedScope::count_within(const Interrupts& pending, const ExpiringScope& scope) noexcept {
+  int count = 0;
+  for (const BoundedScope* bound = pending.bounds; bound; bound = bound->outer_, ++count) {
+    if (bound == &scope) return count;
   }
-  for (const DeadlineScope* scope = self.interrupts->deadlines; scope; scope = scope->outer_) {
-    if (scope->has_fired_) throw TimeoutError(scope->id());
+  return std::numeric_limits<int>::max();
+}
+
+ExpiringScope* next_expired(const Interrupts& pending, ExpiringScope* last) noexcept {
+  DeadlineScope* deadline = pending.deadlines;
+  if (!last || last->kind() == ExpiringScope::Kind::once) {
+    if (TimerNode* next = last ? last->next : pending.fired)
+      return static_cast<ExpiringScope*>(next);
+  } else {
+    deadline = static_cast<DeadlineScope*>(last)->outer_;
   }
+  while (deadline && !deadline->has_fired()) deadline = deadline->outer_;
+  return deadline;
+}
+
+void throw_expired(ExpiringScope& scope) {
+  const std::uint64_t id = scope.id();
+  if (scope.kind() == ExpiringScope::Kind::once) scope.disarm();
+  throw TimeoutError(id);
 }
 
 std::int64_t inherited_deadline() noexcept {

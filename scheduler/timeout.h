@@ -45,14 +45,15 @@ class ExpiringScope : public TimerNode {
   std::uint64_t id() const { return sequence; }
   // Neither will it fire, nor has it anything left to throw.
   bool is_over() const { return !is_armed() && !has_fired_; }
+  bool has_fired() const { return has_fired_; }
+  enum class Kind : std::uint8_t { once, deadline };
+  Kind kind() const { return kind_; }
 
  protected:
-  enum class Kind : std::uint8_t { once, deadline };
   ExpiringScope(Kind kind, Task& task) : task_(&task), kind_(kind) { fire = &on_fire; }
   Task& task() const { return *task_; }
 
  private:
-  friend void throw_expired(Task& self);
   friend class DeadlineScope;
   static void on_fire(TimerNode& node) noexcept;
   void prepare(std::chrono::nanoseconds duration);
@@ -72,15 +73,31 @@ class DeadlineScope : public ExpiringScope {
   ~DeadlineScope();
 
  private:
-  friend void throw_expired(Task& self);
   friend std::int64_t inherited_deadline() noexcept;
+  friend ExpiringScope* next_expired(const Interrupts& pending, ExpiringScope* last) noexcept;
 
   std::int64_t at_;
   DeadlineScope* outer_;
 };
 
-// Throws the oldest TimeoutError that is pending for the current task, if there is one.
-void throw_expired(Task& self);
+// A try_for's: while it lasts, timeouts of others pass through a handler.
+class BoundedScope : public ExpiringScope {
+ public:
+  explicit BoundedScope(std::chrono::nanoseconds duration);
+  ~BoundedScope();
+  // How many others a TimeoutError of that scope passes on its way; all of them if it is not that
+  // of a try_for.
+  static int count_within(const Interrupts& pending, const ExpiringScope& scope) noexcept;
+
+ private:
+  BoundedScope* outer_;
+};
+
+// The scopes whose TimeoutError is pending, one after another, as they are to be thrown: null for
+// the first; null after the last.
+ExpiringScope* next_expired(const Interrupts& pending, ExpiringScope* last) noexcept;
+// Throws the TimeoutError of one of them.
+[[noreturn]] void throw_expired(ExpiringScope& scope);
 
 // One of Timeout::start_detached().
 bool is_detached(TimerRef ref) noexcept;
@@ -120,7 +137,7 @@ auto try_for(std::chrono::nanoseconds duration, F f) {
   using R = std::invoke_result_t<F>;
   static_assert(!std::is_reference_v<R>,
                 "try_for's function returns a value or nothing: return a pointer or a copy");
-  Timeout timeout(duration);
+  const detail::BoundedScope timeout(duration);
   try {
     if constexpr (std::is_void_v<R>) {
       f();
@@ -128,8 +145,8 @@ auto try_for(std::chrono::nanoseconds duration, F f) {
     } else {
       return std::optional<R>(f());
     }
-  } catch (const TimeoutError& error) {
-    if (!timeout.is_mine(error)) throw;
+  } catch (const detail::Expiry& error) {  // see unwind_probe.h
+    if (static_cast<const TimeoutError&>(error).id() != timeout.id()) throw;
     if constexpr (std::is_void_v<R>) {
       return false;
     } else {

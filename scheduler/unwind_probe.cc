@@ -30,7 +30,18 @@ struct Thrown {
   }
 };
 
-enum class Passing : std::uint8_t { through, caught, terminated };
+// bounded: it comes to a try_for, which takes its own and throws others again.
+enum class Passing : std::uint8_t { through, caught, terminated, bounded };
+
+Passing find_passing(std::uintptr_t address, const Thrown& thrown) noexcept;
+
+// What becomes of it in a handler that throws it again, whatever it does before: the search goes on
+// from there.
+Passing pass_handler(const std::uint8_t* pad, const Thrown& thrown) noexcept {
+  const std::uint8_t* const again = find_rethrow(pad, Rethrow::on_every_way);
+  return again ? find_passing(reinterpret_cast<std::uintptr_t>(again) - 1, thrown)
+               : Passing::caught;
+}
 
 // One function's call-site table and what belongs to it.
 class LanguageData {
@@ -52,6 +63,25 @@ class LanguageData {
   }
 
   Passing pass(std::uintptr_t address, const Thrown& thrown) const noexcept {
+    const Site site = find_site(address);
+    if (!site.is_known) return Passing::terminated;  // no entry: the call must not throw
+    if (!site.pad) return Passing::through;
+    return site.action ? follow(site.action, site.pad, thrown) : clean_up(site.pad);
+  }
+
+  // Where an exception that leaves the call at `address` is taken up; null if nowhere.
+  const std::uint8_t* pad_of(std::uintptr_t address) const noexcept {
+    return find_site(address).pad;
+  }
+
+ private:
+  struct Site {
+    bool is_known = false;
+    const std::uint8_t* pad = nullptr;
+    const std::uint8_t* action = nullptr;  // null: something is cleaned up
+  };
+
+  Site find_site(std::uintptr_t address) const noexcept {
     TableReader reader(sites_);
     while (reader.position() < actions_) {
       const std::uintptr_t site = start_ + reader.take_encoded(site_encoding_);
@@ -60,14 +90,13 @@ class LanguageData {
       const std::uint64_t action = reader.take_unsigned();
       if (address < site) break;
       if (address >= site + size) continue;
-      if (pad == 0) return Passing::through;
-      const auto* code = reinterpret_cast<const std::uint8_t*>(pads_ + pad);
-      return action == 0 ? clean_up(code) : follow(actions_ + action - 1, code, thrown);
+      return {.is_known = true,
+              .pad = pad == 0 ? nullptr : reinterpret_cast<const std::uint8_t*>(pads_ + pad),
+              .action = action == 0 ? nullptr : actions_ + action - 1};
     }
-    return Passing::terminated;  // no entry: the call must not throw
+    return {};
   }
 
- private:
   Passing follow(const std::uint8_t* action, const std::uint8_t* pad,
                  const Thrown& thrown) const noexcept {
     bool has_others = false;
@@ -83,9 +112,10 @@ class LanguageData {
           const Handlers handlers =
               has_others ? Handlers::catch_all_after_others : Handlers::catch_all;
           const PadEnd end = follow_landing_pad(pad, handlers);
-          return end == PadEnd::terminates ? Passing::terminated : Passing::caught;
+          return end == PadEnd::terminates ? Passing::terminated : pass_handler(pad, thrown);
         }
-        if (thrown.is_caught_by(*handler)) return Passing::caught;
+        if (*handler == typeid(Expiry)) return Passing::bounded;
+        if (thrown.is_caught_by(*handler)) return pass_handler(pad, thrown);
         has_others = true;
       }
       if (next == 0) return clean_up(pad);
@@ -116,14 +146,27 @@ class LanguageData {
   const std::uint8_t* actions_ = nullptr;
 };
 
+bool find_function(std::uintptr_t address, FrameDescription& function) noexcept {
+  return find_frame_description(address, function) && function.language_data != 0 &&
+         function.personality == reinterpret_cast<std::uintptr_t>(&__gxx_personality_v0);
+}
+
 // What becomes of an exception that leaves the call at `address`.
 Passing find_passing(std::uintptr_t address, const Thrown& thrown) noexcept {
   FrameDescription function;
-  if (!find_frame_description(address, function) || function.language_data == 0 ||
-      function.personality != reinterpret_cast<std::uintptr_t>(&__gxx_personality_v0)) {
-    return Passing::through;
-  }
+  if (!find_function(address, function)) return Passing::through;
   return LanguageData(function).pass(address, thrown);
+}
+
+// The same once the try_for that it comes to has thrown it again.
+Passing find_passing_beyond(std::uintptr_t& address, const Thrown& thrown) noexcept {
+  FrameDescription function;
+  if (!find_function(address, function)) return Passing::through;
+  const std::uint8_t* const pad = LanguageData(function).pad_of(address);
+  const std::uint8_t* const again = pad ? find_rethrow(pad, Rethrow::on_some_way) : nullptr;
+  if (!again) return Passing::through;
+  address = reinterpret_cast<std::uintptr_t>(again) - 1;
+  return find_passing(address, thrown);
 }
 
 // Answers that are kept.
@@ -193,12 +236,15 @@ void forget_what_was_unloaded() noexcept {
 }  // namespace
 
 bool would_terminate(UnwindContext thrower, const StackBounds& bounds, const std::type_info& type,
-                     void* object) noexcept {
+                     void* object, int try_fors) noexcept {
   forget_what_was_unloaded();
   const Thrown thrown{type, object};
   const std::uint64_t number = number_of(type);
   do {
-    const Passing passing = known_passings.find(thrower.pc - 1, number, thrown);
+    std::uintptr_t address = thrower.pc - 1;
+    Passing passing = known_passings.find(address, number, thrown);
+    while (passing == Passing::bounded && try_fors-- > 0)
+      passing = find_passing_beyond(address, thrown);
     if (passing != Passing::through) return passing == Passing::terminated;
   } while (unwind_step(thrower, bounds));
   return false;

@@ -376,6 +376,123 @@ TEST(Timeouts, WaitForADestructorToo) {
   }));
 }
 
+// What bounds a clean-up takes its own timeout only: another one waits until the clean-up is over.
+TEST(Timeouts, WaitForADestructorThatIsBoundedByATryFor) {
+  bool was_cut_short = false;
+  struct Cleanup {
+    bool& was_cut_short;
+    ~Cleanup() {
+      was_cut_short = !try_for(1h, [] { sleep(5ms); });
+    }
+  };
+  bool went_on = false;
+  EXPECT_FALSE(try_for(1ms, [&] {
+    { const Cleanup cleanup{was_cut_short}; }
+    yield();
+    went_on = true;
+  }));
+  EXPECT_FALSE(was_cut_short);
+  EXPECT_FALSE(went_on);
+}
+
+TEST(Timeouts, OfATryForWithinADestructorComeWhileOthersArePending) {
+  int bounded = 0;
+  struct Cleanup {
+    int& bounded;
+    ~Cleanup() {
+      bounded += !try_for(5ms, [] { sleep(1h); });
+      bounded +=
+          try_for(1h, [] { return try_for(1ms, [] { return sleep(1h), 1; }); }) == std::nullopt;
+    }
+  };
+  EXPECT_FALSE(try_for(1ms, [&] {
+    { const Cleanup cleanup{bounded}; }
+    yield();
+  }));
+  EXPECT_EQ(bounded, 1);
+  auto victim = spawn([&] {
+    { const Cleanup cleanup{bounded}; }
+    yield();
+    bounded = 100;
+  });
+  yield();
+  victim.kill();
+  EXPECT_EQ(bounded, 2);
+  EXPECT_THROW(with_deadline(1ms,
+                             [&] {
+                               { const Cleanup cleanup{bounded}; }
+                               yield();
+                             }),
+               TimeoutError);
+  EXPECT_EQ(bounded, 3);
+}
+
+// In the same function as the try_for, and beyond it.
+TEST(Timeouts, OfOthersPassATryForToTheirHandler) {
+  bool caught = false;
+  auto catches = [&]() noexcept {
+    const Timeout outer(1ms);
+    try {
+      try_for(1h, [] { sleep(1h); });
+    } catch (const TimeoutError& error) {
+      caught = outer.is_mine(error);
+    }
+  };
+  spawn(catches).join();
+  EXPECT_TRUE(caught);
+}
+
+[[gnu::noinline]] void note(std::vector<std::string>& log, const char* what) {
+  log.emplace_back(what);
+}
+
+// A handler that throws it again takes nothing, whatever it does before.
+TEST(Kill, WaitsForANoexceptFunctionWithAHandlerThatThrowsItAgain) {
+  Waiting waiting;
+  auto careful = [&] {
+    try {
+      waiting.wait("careful");
+    } catch (...) {
+      note(waiting.log, "handled");
+      if (waiting.log.size() > 10) waiting.log.clear();
+      throw;
+    }
+  };
+  auto translates = [&] {
+    try {
+      careful();
+    } catch (const GreenletExit&) {
+      note(waiting.log, "translated");
+      throw std::runtime_error("was killed");
+    }
+  };
+  auto calls = [&]() noexcept { translates(); };
+  auto victim = spawn([&] {
+    calls();
+    yield();
+  });
+  expect_dies_after_waiting(waiting, victim);
+}
+
+TEST(Kill, IsThrownThroughAHandlerThatThrowsItAgain) {
+  Waiting waiting;
+  auto victim = spawn([&] {
+    try {
+      try {
+        sleep(1h);
+      } catch (...) {
+        note(waiting.log, "inner");
+        throw;
+      }
+    } catch (const GreenletExit&) {
+      note(waiting.log, "outer");
+    }
+  });
+  yield();
+  victim.kill();
+  EXPECT_EQ(waiting.log, (std::vector<std::string>{"inner", "outer"}));
+}
+
 // The exception's type decides, as in the C++ runtime: a base class, and a pointer.
 TEST(Kill, WithATypeOfItsOwnFindsTheHandlerInANoexceptFunction) {
   struct Base {

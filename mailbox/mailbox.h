@@ -91,6 +91,8 @@ class Mailbox {
   Message* scanned() const noexcept { return *scan_; }
   void skip() noexcept { scan_ = next_link(**scan_); }
   detail::MessagePointer take_scanned() noexcept { return remove(scan_); }
+  // Counts the receives that wait for other things than mail as well: every 16th asks these first.
+  bool is_turn_of_others() noexcept { return ++receives_ == 0; }
 
  private:
   // Every node of a mailbox is a Message; the link is PostNode's.
@@ -112,7 +114,8 @@ class Mailbox {
   Message** tail_ = &head_;
   Message** scan_ = &head_;
   std::uint32_t size_ = 0;
-  std::uint32_t signals_ : 31 = 0;
+  std::uint32_t signals_ : 27 = 0;
+  std::uint32_t receives_ : 4 = 0;
   std::uint32_t hides_requests_ : 1 = 0;
 };
 

@@ -81,8 +81,9 @@ inline constexpr bool is_when<WhenClause<Guard, Body>> = true;
 
 }  // namespace detail
 
-// A source beside the mailbox. receive asks try_take() after the mail and in clause order; when it
-// parks it arms every source and disarms them all after.
+// A source beside the mailbox. receive asks try_take() after the mail and in clause order, but
+// every 16th time before it, so that mail that never ends does not shut a source out; when it parks
+// it arms every source and disarms them all after.
 template <class C>
 concept ExternalClause = requires(C& clause, detail::Task& task) {
   typename std::remove_cvref_t<C>::is_external_clause;
@@ -245,6 +246,22 @@ class ArmedSources {
   Clauses& clauses_;
 };
 
+// The index of the first source that had something, which is taken; the number of clauses if none
+// had.
+template <class... Cs>
+std::size_t take_from_source(Cs&... cs) {
+  std::size_t index = 0;
+  auto try_take = [](auto& clause) {
+    if constexpr (ExternalClause<decltype(clause)>) {
+      return clause.try_take();
+    } else {
+      return false;
+    }
+  };
+  static_cast<void>(((try_take(cs) || (++index, false)) || ...));
+  return index;
+}
+
 template <class... Cs>
 struct ReceiveTraits {
   using Result = typename ClauseTraits<std::tuple_element_t<0, std::tuple<Cs...>>>::Result;
@@ -268,6 +285,12 @@ auto receive_any_of(Cs&&... cs) {
   std::int64_t deadline = no_deadline;
   bool has_deadline = false;
   bool is_over = false;
+  if constexpr (Traits::has_sources) {
+    if (mailbox.is_turn_of_others()) {
+      const std::size_t index = take_from_source(cs...);
+      if (index < sizeof...(Cs)) return dispatch_source<R, 0>(index, clauses);
+    }
+  }
   mailbox.start_scan();
   for (;;) {
     while (Message* message = mailbox.scanned()) {
@@ -278,16 +301,8 @@ auto receive_any_of(Cs&&... cs) {
       mailbox.skip();
     }
     if constexpr (Traits::has_sources) {
-      std::size_t index = 0;
-      auto try_take = [](auto& clause) {
-        if constexpr (ExternalClause<decltype(clause)>) {
-          return clause.try_take();
-        } else {
-          return false;
-        }
-      };
-      const bool is_taken = ((try_take(cs) || (++index, false)) || ...);
-      if (is_taken) return dispatch_source<R, 0>(index, clauses);
+      const std::size_t index = take_from_source(cs...);
+      if (index < sizeof...(Cs)) return dispatch_source<R, 0>(index, clauses);
     }
     if constexpr (Traits::afters == 1) {
       auto& last = std::get<sizeof...(Cs) - 1>(clauses);

@@ -1,6 +1,11 @@
 #include "greenroom/examples/chat/connection.h"
 
+#include <sys/resource.h>
+
 #include <algorithm>
+#include <array>
+#include <cstddef>
+#include <cstdint>
 #include <filesystem>
 #include <iterator>
 #include <optional>
@@ -19,6 +24,7 @@ using namespace greenroom;
 using namespace std::chrono_literals;
 
 constexpr auto write_limit = 5s;
+constexpr auto linger = 200ms;
 
 bool is_name(const std::string& text) {
   return !text.empty() && text.size() <= 32 &&
@@ -32,13 +38,19 @@ std::string printable(std::string text) {
   return text;
 }
 
+std::uint64_t descriptors() {
+  std::error_code error;
+  const std::filesystem::directory_iterator all("/proc/self/fd", error);
+  if (!error)  // but for the one of the directory itself
+    return static_cast<std::uint64_t>(std::distance(begin(all), end(all))) - 1;
+  rlimit limit{};  // none is left
+  getrlimit(RLIMIT_NOFILE, &limit);
+  return limit.rlim_cur;
+}
+
 std::string stats() {
-  std::error_code ignored;
-  const auto fds = std::distance(std::filesystem::directory_iterator("/proc/self/fd", ignored),
-                                 std::filesystem::directory_iterator());
   const int restarts = call(ServerName<Directory>("directory"), Directory::Restarts{});
-  // One descriptor was that of the directory just read.
-  return "actors=" + std::to_string(processes().size()) + " fds=" + std::to_string(fds - 1) +
+  return "actors=" + std::to_string(processes().size()) + " fds=" + std::to_string(descriptors()) +
          " restarts=" + std::to_string(restarts);
 }
 
@@ -175,12 +187,17 @@ class Client {
   MonitorRef watch_;
 };
 
-// The client reads all that was written and then the end, even with input of it unread: a socket
-// that is closed then is reset.
+// The client reads all that was written and then the end: a socket that is closed with input unread
+// is reset instead. So what still comes is read until the client has ended too, for a moment.
 void end_of_stream(tcp::Stream& stream) {
+  const Uncancellable for_a_moment;
   try {
     stream.shutdown_write();
-  } catch (const IoError&) {  // the client was faster
+    std::array<std::byte, 16384> unread;
+    const auto until = greenroom::clock::now() + linger;
+    while (stream.read_some(unread, until) > 0) {
+    }
+  } catch (const IoError&) {  // the client was faster, or slower
   }
 }
 
@@ -208,7 +225,9 @@ void connection(tcp::Stream stream) {
     try {
       stream.write_all("! line too long\n", 100ms);
     } catch (const IoError&) {  // gone by now
+      return;
     }
+    end_of_stream(stream);
   } catch (...) {  // told to end
     end_of_stream(stream);
     throw;

@@ -261,6 +261,32 @@ TEST(Receive, OfLambdasFunctionsAndNoexceptOnes) {
   });
 }
 
+// A source that always has something.
+struct Spring {
+  using is_external_clause = void;  // NOLINT(readability-identifier-naming): receive()'s word
+  bool try_take() { return true; }
+  std::string run() { return "source"; }
+  void arm(detail::Task&) {}
+  void disarm() {}
+};
+
+TEST(Receive, TakesMailBeforeASourceButIsNotKeptFromItForEver) {
+  in_actor([] {
+    send(self(), Go{});
+    int mails = 0;
+    int sources = 0;
+    for (int i = 0; i < 160; ++i) {
+      const std::string taken = receive(Spring(), [](Go) {
+        send(self(), Go{});
+        return std::string("mail");
+      });
+      ++(taken == "mail" ? mails : sources);
+    }
+    EXPECT_EQ(mails, 150);
+    EXPECT_EQ(sources, 10);
+  });
+}
+
 TEST(Receive, MakesAPlainGreenletAnActor) {
   in_actor([] {
     auto greenlet = green::spawn([] { return receive([](A a) { return a.n; }); });

@@ -165,12 +165,20 @@ def main():
                     client.socket.send(b"\n" * 65536)
             except BlockingIOError:
                 client.socket.settimeout(10)
+        # Much is written to these, which have not read it yet.
+        talkers = [Client(port) for _ in range(5)]
+        for client in talkers:
+            client.say("/join bar")
+            client.hear_until("joined")
+        for client in talkers:
+            client.socket.sendall(b"hello there\n" * 2000)
+        time.sleep(0.02)
         started = time.monotonic()
         server.send_signal(signal.SIGTERM)
         assert server.wait(timeout=10) == 0, "exit status %d" % server.returncode
         took = time.monotonic() - started
         assert took < 2 or not is_plain, "the end took %.1f s" % took
-        for client in watchers + pushers:  # an end of stream, not a reset
+        for client in watchers + pushers + talkers:  # an end of stream, not a reset
             while client.hear() is not None:
                 pass
     finally:

@@ -59,7 +59,7 @@ std::size_t end_hub(Hub& hub, const Ending& ending, std::size_t survivors) {
   const Uncancellable uncancellable;
   sleep(std::chrono::nanoseconds(1));  // the hub has not seen yet who is on the way here
   while (hub.task_count() > survivors && hub.now() < ending.deadline()) {
-    detail::shut_down_all(hub);
+    detail::shut_down_all(hub, detail::living_parents_elsewhere(hub));
     if (hub.task_count() <= survivors) break;
     sleep(std::chrono::nanoseconds(look_again));
   }

@@ -140,6 +140,38 @@ TEST_F(Run, EndsWhatIsLeftOnAllHubs) {
   }
 }
 
+struct Child {
+  int handle(int number) { return number + 1; }
+};
+struct Parent {
+  static constexpr bool trap_exits = true;
+  Parent(Placement where, int* value)
+      : child(start_link<Child>(SpawnOptions{.place = where})), answer(value) {}
+  void handle(const Exit&) { ADD_FAILURE() << "the child has ended first"; }
+  void terminate(const ExitReason&) {
+    sleep(20ms);
+    *answer += call(child, 1);
+  }
+  ServerRef<Child> child;
+  int* answer;
+};
+
+// An actor looks after its children on other hubs, too: they are there until it has ended.
+TEST_F(Run, LeavesChildrenOnOtherHubsToTheirParent) {
+  for (const Placement place : {Placement::next_hub, Placement::own_thread}) {
+    int first = 0;
+    int second = 0;
+    EXPECT_EQ(run({.hubs = 2},
+                  [&] {
+                    start<Parent>(place, &first);
+                    start<Parent>(place, &second);
+                  }),
+              0);
+    EXPECT_EQ(first, 2);
+    EXPECT_EQ(second, 2);
+  }
+}
+
 // As the body ends they are on their way to the other hubs.
 TEST_F(Run, ActorsThatArriveAtTheEndAreToldShutdownToo) {
   std::atomic<int> reports{0};

@@ -48,9 +48,9 @@ std::vector<Pid> living_parents_elsewhere(Hub& hub) {
     pids.erase(std::unique(pids.begin(), pids.end()), pids.end());
     const auto answer = ask_hub<std::vector<Pid>>(
         port,
-        [pids](Hub& there) {
+        [asked = pids](Hub& there) {
           std::vector<Pid> found;
-          std::copy_if(pids.begin(), pids.end(), std::back_inserter(found),
+          std::copy_if(asked.begin(), asked.end(), std::back_inserter(found),
                        [&](Pid pid) { return is_parent(there, pid); });
           return found;
         },

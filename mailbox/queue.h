@@ -336,9 +336,8 @@ T QueueOf<T, Container>::peek_front(Wait wait) {
   const std::int64_t deadline = wait.to_deadline();
   std::unique_lock lock(mutex_);
   while (size_ == 0) wait_for_promise(lock, self, Place::back, wait, deadline);
-  T item = container_.front();
-  promise_next();
-  return item;
+  promise_next();  // before the copy, which may throw
+  return container_.front();
 }
 
 template <class T, class Container>

@@ -4,6 +4,7 @@
 
 #include <chrono>
 #include <memory>
+#include <stdexcept>
 #include <string>
 #include <vector>
 
@@ -307,6 +308,27 @@ TEST(Queue, AllWhoPeekSeeTheSameItem) {
   EXPECT_EQ(first.get(), 5);
   EXPECT_EQ(second.get(), 5);
   EXPECT_EQ(queue.get_nowait(), 5);
+}
+
+struct Uncopyable {
+  Uncopyable() = default;
+  Uncopyable(const Uncopyable&) { throw std::runtime_error("no copies"); }
+  Uncopyable(Uncopyable&&) noexcept = default;
+  Uncopyable& operator=(const Uncopyable&) = delete;
+  Uncopyable& operator=(Uncopyable&&) noexcept = default;
+  ~Uncopyable() = default;
+};
+
+TEST(Queue, AGetterBehindAPeekWhoseCopyThrowsGetsTheItem) {
+  Queue<Uncopyable> queue;
+  auto peeker = spawn([&] { queue.peek(); });
+  auto getter = spawn([&] { queue.get(); });
+  yield();
+  queue.put(Uncopyable());
+  EXPECT_TRUE(getter.join(10s));
+  EXPECT_THROW(peeker.get(), std::runtime_error);
+  EXPECT_TRUE(queue.empty());
+  getter.kill();
 }
 
 TEST(Queue, CarriesWhatCanOnlyBeMoved) {

@@ -1,5 +1,6 @@
 #include "greenroom/mailbox/queue.h"
 
+#include <algorithm>
 #include <stdexcept>
 
 #include "greenroom/scheduler/hub.h"
@@ -107,6 +108,7 @@ bool QueueBase::wait_for_room(std::unique_lock<std::mutex>& lock, Task& self, vo
   const ParkResult result = park("queue.put", deadline);
   lock.lock();
   if (node.is_placed) return true;
+  if (node.failure) std::rethrow_exception(node.failure);
   if (node.is_linked()) {
     node.unlink();
     --putting_;

@@ -9,7 +9,6 @@
 // is room. All must outlive their waiters. Moving a T must not throw.
 #pragma once
 
-#include <algorithm>
 #include <cstddef>
 #include <deque>
 #include <exception>
@@ -78,6 +77,7 @@ class QueueBase {
     Putter(Task& task, void* value) : WaitNode(task), item(value) {}
     void* item;
     bool is_placed = false;
+    std::exception_ptr failure = {};  // it could not be placed
   };
   // In the frame of a parked get().
   struct Getter final : WaitNode {
@@ -107,8 +107,8 @@ class QueueBase {
   // and then nothing is promised to it any more.
   void wait_for_promise(std::unique_lock<std::mutex>& lock, Task& self, Place place, Wait wait,
                         std::int64_t deadline);
-  // Parks until the item is placed, or there may be room (false); throws Full, ShutDown or what is
-  // pending, and then it was not placed.
+  // Parks until the item is placed, or there may be room (false); throws Full, ShutDown, what is
+  // pending or what placing it threw, and then it was not placed.
   bool wait_for_room(std::unique_lock<std::mutex>& lock, Task& self, void* item, Wait wait,
                      std::int64_t deadline);
   static bool win(WaitNode& node);
@@ -198,27 +198,44 @@ class LifoContainer {
   std::vector<T> items_;
 };
 
-// A heap, the smallest in front.
+// A heap, the smallest in front. All comparisons come before the first move: one that throws
+// changes nothing. std::push_heap and std::pop_heap would lose an item.
 template <class T, class Less>
 class HeapContainer {
  public:
   void push(T item) {
     items_.push_back(std::move(item));
-    std::push_heap(items_.begin(), items_.end(), Greater());
+    std::size_t top = items_.size() - 1;
+    try {
+      while (top > 0 && Less()(items_.back(), items_[parent(top)])) top = parent(top);
+    } catch (...) {
+      items_.pop_back();
+      throw;
+    }
+    for (std::size_t i = items_.size() - 1; i != top; i = parent(i))
+      std::swap(items_[i], items_[parent(i)]);
   }
   T pop() {
-    std::pop_heap(items_.begin(), items_.end(), Greater());
+    // Where the last one belongs once the first is gone; what is above it there moves up.
+    const std::size_t last = items_.size() - 1;
+    std::size_t place = 0;
+    for (std::size_t child = 1; child < last; child = 2 * place + 1) {
+      if (child + 1 < last && Less()(items_[child + 1], items_[child])) ++child;
+      if (!Less()(items_[child], items_[last])) break;
+      place = child;
+    }
     T item = std::move(items_.back());
     items_.pop_back();
+    if (last == 0) return item;
+    for (; place != 0; place = parent(place)) std::swap(item, items_[place]);
+    std::swap(item, items_.front());
     return item;
   }
   const T& front() const { return items_.front(); }
   std::vector<T> take_all() { return std::exchange(items_, {}); }
 
  private:
-  struct Greater {
-    bool operator()(const T& a, const T& b) const { return Less()(b, a); }
-  };
+  static std::size_t parent(std::size_t i) { return (i - 1) / 2; }
   std::vector<T> items_;
 };
 
@@ -248,7 +265,8 @@ class LifoQueue : public detail::QueueOf<T, detail::LifoContainer<T>> {
   T peek(Wait wait = Wait::forever()) { return this->peek_front(wait); }
 };
 
-// The smallest first; in any order among equals. As gevent.queue.PriorityQueue.
+// The smallest first; in any order among equals. As gevent.queue.PriorityQueue. What Less throws,
+// put() throws, and its item is lost, or get(), and nothing is taken; all other items stay.
 template <class T, class Less = std::less<T>>
 class PriorityQueue : public detail::QueueOf<T, detail::HeapContainer<T, Less>> {
  public:
@@ -349,20 +367,33 @@ void QueueOf<T, Container>::shutdown(Shutdown how) {
   shut_down(dropped.size());
 }
 
-// Moves a waiting putter's item in; false if none waits.
+// Moves a waiting putter's item in; false if none waits. One that cannot be placed is its putter's
+// failure, and not the caller's.
 template <class T, class Container>
 bool QueueOf<T, Container>::place_waiting() {
-  Putter* putter = win_putter();
-  if (!putter) return false;
-  push(std::move(*static_cast<T*>(putter->item)));
-  putter->is_placed = true;
-  return true;
+  while (Putter* putter = win_putter()) {
+    try {
+      push(std::move(*static_cast<T*>(putter->item)));
+      putter->is_placed = true;
+      return true;
+    } catch (...) {
+      putter->failure = std::current_exception();
+    }
+  }
+  return false;
 }
 
+// What it throws has taken nothing: whoever waits is promised what the caller was.
 template <class T, class Container>
 std::optional<T> QueueOf<T, Container>::take() {
   if (size_ == 0 && !place_waiting()) return std::nullopt;
-  std::optional<T> item(container_.pop());
+  std::optional<T> item;
+  try {
+    item.emplace(container_.pop());
+  } catch (...) {
+    promise_next();
+    throw;
+  }
   --size_;
   if (has_room() && place_waiting()) promise_next();
   return item;

@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <chrono>
 #include <memory>
 #include <stdexcept>
@@ -358,6 +359,15 @@ TEST(PriorityQueue, GivesTheSmallestFirst) {
   for (int i = 0; i <= 3; ++i) EXPECT_EQ(queue.get(), i);
 }
 
+TEST(PriorityQueue, GivesManyInOrder) {
+  PriorityQueue<int> queue;
+  std::vector<int> got;
+  for (int i = 0; i < 1000; ++i) queue.put_nowait(i * 271 % 500);
+  while (!queue.empty()) got.push_back(queue.get_nowait());
+  EXPECT_EQ(got.size(), 1000u);
+  EXPECT_TRUE(std::is_sorted(got.begin(), got.end()));
+}
+
 // gevent: who waits gets the smallest at the moment it is woken, not what was put first.
 TEST(PriorityQueue, AWaitingGetterGetsTheSmallestAtTheMomentItRuns) {
   PriorityQueue<int> queue;
@@ -367,6 +377,77 @@ TEST(PriorityQueue, AWaitingGetterGetsTheSmallestAtTheMomentItRuns) {
   queue.put(1);
   EXPECT_EQ(getter.get(), 1);
   EXPECT_EQ(queue.get(), 5);
+}
+
+// Comparisons that throw: the one that brings `comparisons_left` to 0.
+
+int comparisons_left = 0;
+
+struct ThrowingLess {
+  bool operator()(const std::string& a, const std::string& b) const {
+    if (--comparisons_left == 0) throw std::runtime_error("incomparable");
+    return a < b;
+  }
+};
+using ThrowingQueue = PriorityQueue<std::string, ThrowingLess>;
+
+std::string take_all(ThrowingQueue& queue) {
+  std::string all;
+  while (!queue.empty()) all += queue.get_nowait();
+  return all;
+}
+
+TEST(PriorityQueue, APutWhoseComparisonThrowsLeavesEverythingAsItWas) {
+  for (int nth = 1; nth <= 3; ++nth) {
+    comparisons_left = 0;
+    ThrowingQueue queue({}, {"b", "c", "d", "e", "f", "g", "h"});
+    comparisons_left = nth;
+    EXPECT_THROW(queue.put("a"), std::runtime_error);
+    EXPECT_EQ(queue.size(), 7u);
+    EXPECT_EQ(queue.unfinished(), 7u);
+    EXPECT_EQ(take_all(queue), "bcdefgh");
+  }
+}
+
+TEST(PriorityQueue, AGetWhoseComparisonThrowsTakesNothing) {
+  for (int nth = 1; nth <= 4; ++nth) {
+    comparisons_left = 0;
+    ThrowingQueue queue({}, {"b", "c", "d", "e", "f", "g", "h"});
+    comparisons_left = nth;
+    EXPECT_THROW(queue.get(), std::runtime_error);
+    EXPECT_EQ(queue.size(), 7u);
+    EXPECT_EQ(take_all(queue), "bcdefgh");
+  }
+}
+
+TEST(PriorityQueue, AGetterBehindOneWhoseComparisonThrowsGetsTheItem) {
+  comparisons_left = 0;
+  ThrowingQueue queue;
+  auto first = spawn([&] { return queue.get(); });
+  auto second = spawn([&] { return queue.get(); });
+  auto third = spawn([&] { return queue.get(); });
+  auto fourth = spawn([&] { return queue.get(); });
+  yield();
+  for (const char* item : {"a", "b", "c"}) queue.put_nowait(item);
+  comparisons_left = 1;
+  EXPECT_TRUE(fourth.join(10s));
+  EXPECT_THROW(first.get(), std::runtime_error);
+  EXPECT_EQ(second.get() + third.get() + fourth.get(0s), "abc");
+}
+
+TEST(PriorityQueue, AComparisonThatThrowsForAWaitingPutterIsThatPuttersFailure) {
+  comparisons_left = 0;
+  ThrowingQueue queue({.max_size = 2});
+  queue.put("a");
+  queue.put("b");
+  auto first = spawn([&] { queue.put("c"); });
+  auto second = spawn([&] { queue.put("d"); });
+  yield();
+  comparisons_left = 1;  // the first getter's own needs none
+  EXPECT_EQ(queue.get(), "a");
+  EXPECT_TRUE(second.join(10s));
+  EXPECT_THROW(first.get(), std::runtime_error);
+  EXPECT_EQ(take_all(queue), "bd");
 }
 
 }  // namespace

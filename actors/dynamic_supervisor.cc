@@ -18,7 +18,7 @@ class DynamicSupervisor final : public SupervisorCore {
 
   void start_children() override {}
   void child_ended(const Exit& exit) override;
-  void try_again(const std::string& key) override;
+  void try_again(std::uint64_t number) override;
   Outcome<Pid> start(ChildSpec spec) override;
   Outcome<void> terminate_child(const TerminateChild& request) override;
   Outcome<void> delete_child(const std::string&) override { return ExitReason("not_static"); }
@@ -34,8 +34,8 @@ class DynamicSupervisor final : public SupervisorCore {
   DynamicOptions options_;
   RestartIntensity intensity_;
   FlatIndex<Pid, Child> running_;
-  std::unordered_map<std::string, Child> restarting_;  // by made-up key
-  std::size_t made_up_ids_ = 0;
+  std::unordered_map<std::uint64_t, Child> restarting_;  // by the number of their TryAgain
+  std::uint64_t last_try_ = 0;
 };
 
 Outcome<Pid> DynamicSupervisor::start(ChildSpec spec) {
@@ -74,14 +74,13 @@ void DynamicSupervisor::restart(Child child) {
     return;
   }
   log_line("child '" + child->id + "' did not start again: " + pid.reason().to_string());
-  const std::string key = std::to_string(++made_up_ids_);
   child->is_restarting = true;
-  restarting_.emplace(key, std::move(child));
-  send(self(), TryAgain{key});
+  restarting_.emplace(++last_try_, std::move(child));
+  send(self(), TryAgain{last_try_});
 }
 
-void DynamicSupervisor::try_again(const std::string& key) {
-  const auto found = restarting_.find(key);
+void DynamicSupervisor::try_again(std::uint64_t number) {
+  const auto found = restarting_.find(number);
   if (found == restarting_.end()) return;
   Child child = std::move(found->second);
   restarting_.erase(found);
@@ -117,7 +116,7 @@ std::vector<ChildInfo> DynamicSupervisor::which() const {
   running_.for_each([&](const Pid& pid, const Child& child) {
     all.push_back({child->id, pid, false, child->spec.is_supervisor});
   });
-  for (const auto& [key, child] : restarting_)
+  for (const auto& [number, child] : restarting_)
     all.push_back({child->id, Pid{}, true, child->spec.is_supervisor});
   std::sort(all.begin(), all.end(),
             [](const ChildInfo& a, const ChildInfo& b) { return a.pid < b.pid; });
@@ -131,7 +130,7 @@ ChildCounts DynamicSupervisor::counts() const {
   running_.for_each([&](const Pid&, const Child& child) {
     ++(child->spec.is_supervisor ? counts.supervisors : counts.workers);
   });
-  for (const auto& [key, child] : restarting_)
+  for (const auto& [number, child] : restarting_)
     ++(child->spec.is_supervisor ? counts.supervisors : counts.workers);
   return counts;
 }

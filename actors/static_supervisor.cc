@@ -21,7 +21,7 @@ class StaticSupervisor final : public SupervisorCore {
 
   void start_children() override;
   void child_ended(const Exit& exit) override;
-  void try_again(const std::string& id) override;
+  void try_again(std::uint64_t number) override;
   Outcome<Pid> start(ChildSpec spec) override;
   Outcome<void> terminate_child(const TerminateChild& request) override;
   Outcome<void> delete_child(const std::string& id) override;
@@ -40,6 +40,7 @@ class StaticSupervisor final : public SupervisorCore {
   Outcome<Pid> launch(ChildState& child);
   void restart(ChildState& child);
   void restart_now(ChildState& child);
+  TryAgain await_try(ChildState& child);
   void terminate_range(std::size_t first, std::size_t last);
   void check_auto_shutdown();
 
@@ -48,6 +49,7 @@ class StaticSupervisor final : public SupervisorCore {
   Children children_;  // in start order
   FlatIndex<Pid, ChildState*> running_;
   std::size_t made_up_ids_ = 0;
+  std::uint64_t last_try_ = 0;
 };
 
 ChildState& StaticSupervisor::add(ChildSpec spec) {
@@ -138,9 +140,8 @@ void StaticSupervisor::restart(ChildState& child) {
     std::chrono::nanoseconds pause = options_.backoff.initial;
     for (std::size_t n = 2; n < recent && pause < options_.backoff.limit; ++n) pause *= 2;
     pause = std::min(pause, options_.backoff.limit);
-    child.is_restarting = true;
     child.is_paused = true;
-    send_after(pause, self(), TryAgain{child.id});
+    send_after(pause, self(), await_try(child));
     return;
   }
   restart_now(child);
@@ -159,17 +160,26 @@ void StaticSupervisor::restart_now(ChildState& child) {
     const Outcome<Pid> pid = launch(next);
     if (pid) continue;
     log_line("child '" + next.id + "' did not start again: " + pid.reason().to_string());
-    next.is_restarting = true;
-    send(self(), TryAgain{next.id});
+    send(self(), await_try(next));
     return;
   }
 }
 
-void StaticSupervisor::try_again(const std::string& id) {
-  ChildState* child = find(id);
-  if (!child || !child->is_restarting) return;
-  if (std::exchange(child->is_paused, false)) return restart_now(*child);
-  restart(*child);
+// The child is restarting until what is returned comes.
+TryAgain StaticSupervisor::await_try(ChildState& child) {
+  child.is_restarting = true;
+  child.awaited = ++last_try_;
+  return {child.awaited};
+}
+
+void StaticSupervisor::try_again(std::uint64_t number) {
+  const auto found = std::find_if(children_.begin(), children_.end(), [&](const auto& child) {
+    return child->is_restarting && child->awaited == number;
+  });
+  if (found == children_.end()) return;  // its wait has ended otherwise
+  ChildState& child = **found;
+  if (std::exchange(child.is_paused, false)) return restart_now(child);
+  restart(child);
 }
 
 void StaticSupervisor::terminate_range(std::size_t first, std::size_t last) {

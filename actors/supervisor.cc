@@ -212,7 +212,7 @@ SupervisorServer::SupervisorServer(DynamicOptions options)
     : core(make_dynamic_supervisor(std::move(options))) {}
 
 void SupervisorServer::handle(Message& message) {
-  if (message.is<TryAgain>()) return core->try_again(message.as<TryAgain>().id);
+  if (message.is<TryAgain>()) return core->try_again(message.as<TryAgain>().number);
   if (message.is<Down>()) return;  // of a child that was ended meanwhile
   log_line("supervisor " + self().to_string() + " dropped a message of type " +
            message.type_name());

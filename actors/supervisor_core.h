@@ -2,6 +2,7 @@
 // kind.
 #pragma once
 
+#include <cstdint>
 #include <memory>
 #include <optional>
 #include <string>
@@ -21,6 +22,7 @@ struct ChildState {
   Pid former;                  // while is_restarting
   bool is_restarting = false;  // a restart failed, or waits: to be tried again
   bool is_paused = false;      // the restart that waits was counted, and waits for its backoff
+  std::uint64_t awaited = 0;   // while is_restarting: the number of the TryAgain that is for it
   std::size_t position = 0;    // in start order
 };
 
@@ -41,9 +43,10 @@ struct RestartChild {
 struct WhichChildren {};
 struct CountChildren {};
 
-// To itself: a restart is due. Requests that wait get in between.
+// To itself: a restart is due. Requests that wait get in between. Each has a number of its own: one
+// whose wait has ended otherwise is for nobody.
 struct TryAgain {
-  std::string id;
+  std::uint64_t number;
 };
 
 class SupervisorCore {
@@ -51,7 +54,7 @@ class SupervisorCore {
   virtual ~SupervisorCore() = default;
   virtual void start_children() = 0;
   virtual void child_ended(const Exit& exit) = 0;
-  virtual void try_again(const std::string& id) = 0;
+  virtual void try_again(std::uint64_t number) = 0;
   virtual Outcome<Pid> start(ChildSpec spec) = 0;
   virtual Outcome<void> terminate_child(const TerminateChild& request) = 0;
   virtual Outcome<void> delete_child(const std::string& id) = 0;

@@ -160,6 +160,14 @@ TEST_P(VirtualTime, ARestartOneMillisecondBeforeThePeriodDoesNot) {  // U7
   });
 }
 
+// A child that tells the test of its start, and crashes when it is told to.
+ChildSpec ends_when_told(const std::string& id) {
+  return child({.id = id}, [test = self()] {
+    send(test, self());
+    receive([](Go) { stop(ExitReason("boom")); });
+  });
+}
+
 TEST_P(VirtualTime, BackoffDoublesUpToItsLimit) {
   simulate([] {
     trap_exits();
@@ -170,6 +178,26 @@ TEST_P(VirtualTime, BackoffDoublesUpToItsLimit) {
     receive([](Go) {});
     for (const std::chrono::seconds pause : {0s, 1s, 2s, 4s, 5s, 5s})
       EXPECT_EQ(time_of([] { receive([](Go) {}); }), pause);
+    exit(tree, Reason::shutdown);
+    receive([](const Exit&) {});
+  });
+}
+
+TEST_P(VirtualTime, ABackoffThatWasEndedDoesNotShortenALaterOne) {
+  simulate([] {
+    trap_exits();
+    const Pid tree = start_supervisor(supervisor({.intensity = 100,
+                                                  .period = 1h,
+                                                  .backoff = {.initial = 2s},
+                                                  .children = {ends_when_told("a")}}));
+    const auto crash = [] { send(receive([](Pid child) { return child; }), Go{}); };
+    crash();  // the first restart is at once
+    crash();
+    sleep(1s);  // of 2 s
+    terminate_child(tree, "a");
+    restart_child(tree, "a");
+    crash();
+    EXPECT_EQ(time_of([] { receive([](Pid) {}); }), 4s);
     exit(tree, Reason::shutdown);
     receive([](const Exit&) {});
   });

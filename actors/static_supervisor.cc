@@ -39,8 +39,14 @@ class StaticSupervisor final : public SupervisorCore {
   ChildState* find(std::string_view id);
   Outcome<Pid> launch(ChildState& child);
   void restart(ChildState& child);
-  void restart_now(ChildState& child);
-  TryAgain await_try(ChildState& child);
+  std::chrono::nanoseconds pause() const;
+  void end_group(const ChildState& child);
+  void start_group(const ChildState& child);
+  TryAgain await_try(ChildState& child, bool is_counted);
+  void pass_on(const ChildState& child);
+  RestartPlan plan_for(const ChildState& child) const {
+    return restart_plan(options_.strategy, child.position, children_.size());
+  }
   void terminate_range(std::size_t first, std::size_t last);
   void check_auto_shutdown();
 
@@ -87,7 +93,8 @@ Outcome<Pid> StaticSupervisor::launch(ChildState& child) {
   Outcome<Pid> pid = start_one(child.spec);
   if (!pid) return pid;
   child.pid = *pid;
-  child.is_restarting = false;
+  child.is_restarting = child.is_counted = false;
+  child.awaited = 0;
   if (child.pid) running_.insert(child.pid, &child);
   return pid;
 }
@@ -135,57 +142,83 @@ void StaticSupervisor::restart(ChildState& child) {
     child.is_restarting = false;
     give_up(*this, child.id);
   }
-  const std::size_t recent = intensity_.recorded();
-  if (options_.backoff.initial.count() > 0 && recent > 1) {
-    std::chrono::nanoseconds pause = options_.backoff.initial;
-    for (std::size_t n = 2; n < recent && pause < options_.backoff.limit; ++n) pause *= 2;
-    pause = std::min(pause, options_.backoff.limit);
-    child.is_paused = true;
-    send_after(pause, self(), await_try(child));
-    return;
-  }
-  restart_now(child);
+  const std::chrono::nanoseconds time = pause();
+  end_group(child);
+  if (time.count() == 0) return start_group(child);
+  send_after(time, self(), await_try(child, true));
 }
 
-void StaticSupervisor::restart_now(ChildState& child) {
-  const RestartPlan plan = restart_plan(options_.strategy, child.position, children_.size());
+// Before the restart that was just counted.
+std::chrono::nanoseconds StaticSupervisor::pause() const {
+  const std::size_t recent = intensity_.recorded();
+  if (options_.backoff.initial.count() <= 0 || recent <= 1) return {};
+  std::chrono::nanoseconds pause = options_.backoff.initial;
+  for (std::size_t n = 2; n < recent && pause < options_.backoff.limit; ++n) pause *= 2;
+  return std::min(pause, options_.backoff.limit);
+}
+
+// All that go with the child have ended, and are to start again.
+void StaticSupervisor::end_group(const ChildState& child) {
+  const RestartPlan plan = plan_for(child);
   terminate_range(plan.first, plan.last);
   for (std::size_t i = plan.last; i-- > plan.first;) {
     // Temporary siblings that went down with the group are not started again.
     if (children_[i]->spec.options.restart == Restart::temporary) erase(i);
   }
-  const RestartPlan left = restart_plan(options_.strategy, child.position, children_.size());
-  for (std::size_t i = left.first; i < left.last; ++i) {
+  const RestartPlan left = plan_for(child);
+  for (std::size_t i = left.first; i < left.last; ++i) children_[i]->is_restarting = true;
+}
+
+// Starts those of the group that still wait for it: during a pause some may have been ended for
+// good, and others been added.
+void StaticSupervisor::start_group(const ChildState& child) {
+  const RestartPlan plan = plan_for(child);
+  for (std::size_t i = plan.first; i < plan.last; ++i) {
     ChildState& next = *children_[i];
+    if (!next.is_restarting) continue;
     const Outcome<Pid> pid = launch(next);
     if (pid) continue;
     log_line("child '" + next.id + "' did not start again: " + pid.reason().to_string());
-    send(self(), await_try(next));
+    send(self(), await_try(next, false));
     return;
   }
 }
 
-// The child is restarting until what is returned comes.
-TryAgain StaticSupervisor::await_try(ChildState& child) {
-  child.is_restarting = true;
+// The child's group is restarting until what is returned comes.
+TryAgain StaticSupervisor::await_try(ChildState& child, bool is_counted) {
+  child.is_counted = is_counted;
   child.awaited = ++last_try_;
   return {child.awaited};
 }
 
 void StaticSupervisor::try_again(std::uint64_t number) {
-  const auto found = std::find_if(children_.begin(), children_.end(), [&](const auto& child) {
-    return child->is_restarting && child->awaited == number;
-  });
+  const auto found = std::find_if(children_.begin(), children_.end(),
+                                  [&](const auto& child) { return child->awaited == number; });
   if (found == children_.end()) return;  // its wait has ended otherwise
   ChildState& child = **found;
-  if (std::exchange(child.is_paused, false)) return restart_now(child);
+  child.awaited = 0;
+  if (std::exchange(child.is_counted, false)) return start_group(child);
   restart(child);
+}
+
+// The child is not to be started again: the others of its group are, when they would have been.
+void StaticSupervisor::pass_on(const ChildState& child) {
+  if (child.awaited == 0) return;
+  const RestartPlan plan = plan_for(child);
+  for (std::size_t i = plan.first; i < plan.last; ++i) {
+    ChildState& heir = *children_[i];
+    if (!heir.is_restarting || heir.awaited != 0) continue;
+    heir.awaited = child.awaited;
+    heir.is_counted = true;
+    return;
+  }
 }
 
 void StaticSupervisor::terminate_range(std::size_t first, std::size_t last) {
   for (std::size_t i = last; i-- > first;) {
     ChildState& child = *children_[i];
-    child.is_restarting = child.is_paused = false;
+    child.is_restarting = child.is_counted = false;
+    child.awaited = 0;
     if (!child.pid) continue;
     running_.erase(child.pid);
     terminate_one(child);
@@ -210,6 +243,7 @@ Outcome<void> StaticSupervisor::terminate_child(const TerminateChild& request) {
   ChildState** const by_pid = running_.find(request.pid);
   ChildState* child = request.pid ? (by_pid ? *by_pid : nullptr) : find(request.id);
   if (!child) return ExitReason("not_found");
+  pass_on(*child);
   terminate_range(child->position, child->position + 1);
   if (child->spec.options.restart == Restart::temporary) erase(child->position);
   return {};

@@ -71,7 +71,8 @@ struct ChildOptions {
 };
 
 // A pause before a restart that follows another one closely; none by default, as OTP. The n-th
-// restart within the period waits initial * 2^(n-1), at most `limit`.
+// restart within the period waits initial * 2^(n-1), at most `limit`. Siblings that are restarted
+// with the child end before the pause and start after it.
 struct Backoff {
   std::chrono::nanoseconds initial = {};
   std::chrono::nanoseconds limit = std::chrono::seconds(10);
@@ -193,8 +194,8 @@ class Supervisor {
 
 struct ChildInfo {
   std::string id;
-  Pid pid;  // nobody: not running
-  bool is_restarting = false;
+  Pid pid;                     // nobody: not running
+  bool is_restarting = false;  // not running yet: itself or a sibling that it is restarted with
   bool is_supervisor = false;
 };
 
@@ -212,7 +213,8 @@ struct ChildCounts {
 Pid start_child(const Supervisor& supervisor, ChildSpec spec);
 std::vector<ChildInfo> which_children(const Supervisor& supervisor);
 ChildCounts count_children(const Supervisor& supervisor);
-// Ends it; it is not restarted. Under a static supervisor the specification stays.
+// Ends it; it is not restarted. Under a static supervisor the specification stays. One that is just
+// restarting is left out, and its siblings are restarted without it.
 void terminate_child(const Supervisor& supervisor, std::string_view id);
 void terminate_child(const Supervisor& supervisor, Pid child);
 void delete_child(const Supervisor& supervisor, std::string_view id);

@@ -21,9 +21,10 @@ struct ChildState {
   Pid pid;                     // nobody: not running
   Pid former;                  // while is_restarting
   bool is_restarting = false;  // a restart failed, or waits: to be tried again
-  bool is_paused = false;      // the restart that waits was counted, and waits for its backoff
-  std::uint64_t awaited = 0;   // while is_restarting: the number of the TryAgain that is for it
-  std::size_t position = 0;    // in start order
+  // Of a group that is to start again one child has these; of others that go with it they are 0.
+  std::uint64_t awaited = 0;  // the number of the TryAgain that is for it
+  bool is_counted = false;    // and that is to start the group only: the restart was counted
+  std::size_t position = 0;   // in start order
 };
 
 // Requests to a supervisor.

@@ -227,6 +227,55 @@ TEST(SupervisorStrategy, OneForAllTriesAgainWithTheWholeGroup) {  // U9
   });
 }
 
+TEST(SupervisorStrategy, AChildThatDoesNotStartCanBeEndedAndItsSiblingsStart) {  // U8, U9
+  in_trapping_actor([] {
+    auto power = std::make_shared<Switch>();
+    const Pid tree = start_supervisor(
+        supervisor({.strategy = Strategy::one_for_all,
+                    .intensity = 1'000'000,
+                    .period = 1h,
+                    .children = {worker("a", Restart::permanent, power), worker("b")}}));
+    events(2);
+    power->is_broken = true;
+    crash("b");
+    EXPECT_EQ(events(2), "b-a-");
+    wait_until([&] { return power->attempts > 3; });
+    terminate_child(tree, "a");
+    const int attempts = power->attempts;
+    EXPECT_EQ(events(1), "b+");
+    EXPECT_EQ(power->attempts, attempts);
+    shut_down(tree);
+  });
+}
+
+TEST(SupervisorStrategy, AllOfAGroupAreRestartingDuringItsBackoff) {  // U9
+  in_trapping_actor([] {
+    const Pid tree = start_supervisor(supervisor({.strategy = Strategy::one_for_all,
+                                                  .intensity = 10,
+                                                  .period = 1h,
+                                                  .backoff = {.initial = 1h},
+                                                  .children = {worker("a"), worker("b")}}));
+    events(2);
+    crash("a");
+    EXPECT_EQ(events(4), "a-b-a+b+");
+    crash("a");
+    EXPECT_EQ(events(2), "a-b-");
+    for (const ChildInfo& child : which_children(tree)) {
+      EXPECT_TRUE(child.is_restarting);
+      EXPECT_FALSE(child.pid);
+      const std::string& id = child.id;
+      const ExitReason restarting("restarting");
+      EXPECT_EQ(reason_of<ChildError>([&] { delete_child(tree, id); }), restarting);
+      EXPECT_EQ(reason_of<ChildError>([&] { restart_child(tree, id); }), restarting);
+      EXPECT_EQ(reason_of<ChildError>([&] { start_child(tree, worker(id)); }),
+                ExitReason("already_present"));
+    }
+    EXPECT_EQ(count_children(tree).active, 0U);
+    shut_down(tree);  // does not wait for it
+    EXPECT_TRUE(receive([](const Event&) { return false; }, after(0s, [] { return true; })));
+  });
+}
+
 TEST(SupervisorStrategy, TemporarySiblingsOfAGroupRestartAreGone) {  // U10
   in_trapping_actor([] {
     const Pid tree =

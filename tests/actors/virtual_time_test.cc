@@ -9,6 +9,7 @@
 
 #include "greenroom/actors/actors.h"
 #include "greenroom/testkit/testkit.h"
+#include "greenroom/tests/actors/worker.h"
 
 namespace greenroom {
 namespace {
@@ -200,6 +201,100 @@ TEST_P(VirtualTime, ABackoffThatWasEndedDoesNotShortenALaterOne) {
     EXPECT_EQ(time_of([] { receive([](Pid) {}); }), 4s);
     exit(tree, Reason::shutdown);
     receive([](const Exit&) {});
+  });
+}
+
+// The backoff of a group: its second restart waits 2 s, its third 4 s.
+
+Pid start_group(Strategy strategy) {
+  trap_exits();
+  const Pid tree = start_supervisor(
+      supervisor({.strategy = strategy,
+                  .intensity = 100,
+                  .period = 1h,
+                  .backoff = {.initial = 2s},
+                  .children = {probe::worker("a"), probe::worker("b"), probe::worker("c")}}));
+  EXPECT_EQ(probe::events(3), "a+b+c+");
+  return tree;
+}
+
+void expect_events_after(std::chrono::nanoseconds time, const std::string& text) {
+  const int count = static_cast<int>(text.size() / 2);
+  EXPECT_EQ(time_of([&] { EXPECT_EQ(probe::events(count), text); }), time) << text;
+}
+
+TEST_P(VirtualTime, AOneForAllGroupEndsBeforeItsBackoffAndStartsAfterIt) {  // U9
+  simulate([] {
+    const Pid tree = start_group(Strategy::one_for_all);
+    probe::crash("b");
+    expect_events_after(0s, "b-c-a-a+b+c+");
+    probe::crash("b");
+    expect_events_after(0s, "b-c-a-");
+    expect_events_after(2s, "a+b+c+");
+    probe::shut_down(tree);
+  });
+}
+
+TEST_P(VirtualTime, ARestForOneGroupEndsBeforeItsBackoffAndStartsAfterIt) {  // U9
+  simulate([] {
+    const Pid tree = start_group(Strategy::rest_for_one);
+    probe::crash("b");
+    expect_events_after(0s, "b-c-b+c+");
+    probe::crash("b");
+    expect_events_after(0s, "b-c-");
+    expect_events_after(2s, "b+c+");
+    probe::shut_down(tree);
+  });
+}
+
+TEST_P(VirtualTime, AnEarlierChildsCrashTakesTheBackoffOfALaterOneOver) {  // U9
+  simulate([] {
+    const Pid tree = start_group(Strategy::rest_for_one);
+    probe::crash("c");
+    expect_events_after(0s, "c-c+");
+    probe::crash("c");
+    expect_events_after(0s, "c-");
+    sleep(1s);
+    probe::crash("a");
+    expect_events_after(0s, "a-b-");
+    expect_events_after(4s, "a+b+c+");
+    probe::shut_down(tree);
+  });
+}
+
+TEST_P(VirtualTime, AChildThatIsEndedDuringTheBackoffIsLeftOutOfTheGroup) {  // U9
+  simulate([] {
+    const Pid tree = start_group(Strategy::one_for_all);
+    probe::crash("b");
+    expect_events_after(0s, "b-c-a-a+b+c+");
+    probe::crash("b");
+    expect_events_after(0s, "b-c-a-");
+    sleep(1s);
+    terminate_child(tree, "b");  // the one that has crashed
+    terminate_child(tree, "a");
+    expect_events_after(1s, "c+");
+    for (const char* id : {"a", "b"}) {
+      const auto all = which_children(tree);
+      EXPECT_FALSE(probe::find(all, id)->pid);
+      EXPECT_FALSE(probe::find(all, id)->is_restarting);
+      EXPECT_TRUE(restart_child(tree, id));
+    }
+    probe::shut_down(tree);
+  });
+}
+
+TEST_P(VirtualTime, AChildThatIsAddedDuringTheBackoffIsNoPartOfTheGroup) {  // U9
+  simulate([] {
+    const Pid tree = start_group(Strategy::one_for_all);
+    probe::crash("b");
+    expect_events_after(0s, "b-c-a-a+b+c+");
+    probe::crash("b");
+    expect_events_after(0s, "b-c-a-");
+    const Pid added = start_child(tree, probe::worker("d"));
+    expect_events_after(0s, "d+");
+    expect_events_after(2s, "a+b+c+");
+    EXPECT_EQ(probe::pid_of("d"), added);
+    probe::shut_down(tree);
   });
 }
 

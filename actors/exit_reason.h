@@ -14,7 +14,8 @@
 
 namespace greenroom {
 
-// A tag and an optional detail; == compares tags. The standard ones are in Reason.
+// A tag and an optional detail; == compares tags. The standard ones are in Reason. What `normal`
+// and `kill` mean they mean without a detail only: with one they are reasons like any other.
 class ExitReason {
  public:
   ExitReason(std::string_view tag);
@@ -45,6 +46,8 @@ class ExitReason {
   // normal, shutdown, or shutdown with a detail: no failure, and not reported.
   bool is_quiet() const { return body_->is_quiet; }
   bool has_detail() const { return body_->detail_type != nullptr; }
+  // It has that tag and no detail.
+  bool is_just(std::string_view other) const { return tag() == other && !has_detail(); }
   // The detail; null if there is none or it is of another type.
   template <class T>
   const T* detail() const {
@@ -68,7 +71,7 @@ class ExitReason {
   // For the runtime: the parts of the standard reasons, which live for ever.
   struct Body {
     constexpr explicit Body(std::string_view reason_tag)
-        : tag(reason_tag), is_static(true), is_quiet(is_quiet_tag(reason_tag)) {}
+        : tag(reason_tag), is_static(true), is_quiet(is_quiet_reason(reason_tag, false)) {}
     Body(const Body&) = delete;
     Body& operator=(const Body&) = delete;
     virtual constexpr ~Body() = default;
@@ -80,14 +83,14 @@ class ExitReason {
     bool is_quiet;
 
    protected:
-    static constexpr bool is_quiet_tag(std::string_view text) {
-      return text == "normal" || text == "shutdown";
+    static constexpr bool is_quiet_reason(std::string_view text, bool has_detail) {
+      return text == "shutdown" || (text == "normal" && !has_detail);
     }
     constexpr Body(std::string_view reason_tag, const std::type_info* type)
         : tag(reason_tag),
           detail_type(type),
           is_static(false),
-          is_quiet(is_quiet_tag(reason_tag)) {}
+          is_quiet(is_quiet_reason(reason_tag, type != nullptr)) {}
   };
   constexpr explicit ExitReason(const Body& body) : body_(&body) {}
 

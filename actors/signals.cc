@@ -51,9 +51,9 @@ void deliver_message(Hub& hub, PostNode& node) {
 // The decision table of erlang:exit/2 and of links.
 void receive_exit(Actor& actor, Pid from, const ExitReason& reason, bool is_link) {
   if (actor.is_exiting()) return;
-  if (!is_link && reason == Reason::kill) return accept_exit(actor, Reason::killed);
+  if (!is_link && reason.is_just("kill")) return accept_exit(actor, Reason::killed);
   if (actor.traps_exits) return enqueue_signal(actor, make_message(Exit{from, reason}));
-  if (reason == Reason::normal) return;
+  if (reason.is_just("normal")) return;
   accept_exit(actor, reason);
 }
 

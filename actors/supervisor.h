@@ -29,7 +29,7 @@ enum class Strategy : std::uint8_t {
 };
 enum class Restart : std::uint8_t {
   permanent,  // always
-  transient,  // unless it ended with normal or shutdown
+  transient,  // unless it ended with a quiet reason: ExitReason::is_quiet
   temporary,  // never
 };
 enum class AutoShutdown : std::uint8_t { never, any_significant, all_significant };

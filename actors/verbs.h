@@ -63,8 +63,9 @@ void send(std::string_view name, T message) {
 [[noreturn]] void stop(ExitReason reason = Reason::normal);
 
 // An exit signal. `kill` cannot be trapped and arrives as `killed`. To an actor that traps exits
-// any other is an Exit message; without that, `normal` is dropped. One to oneself that ends the
-// caller acts at once: this call throws. As erlang:exit/2.
+// any other is an Exit message; without that, `normal` is dropped. With a detail both are reasons
+// like any other. One to oneself that ends the caller acts at once: this call throws. As
+// erlang:exit/2.
 void exit(Pid to, ExitReason reason);
 
 // The two share their fate from now on; a dead actor answers with an exit signal `noproc`. As

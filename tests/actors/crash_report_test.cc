@@ -218,7 +218,8 @@ TEST(CrashReport, IsNotMadeForQuietReasons) {  // G5, X3
     end_of(spawn_monitor([] { stop(ExitReason("shutdown", 5)); }));
     EXPECT_TRUE(reports.take().empty());
     end_of(spawn_monitor([] { stop(ExitReason("boom")); }));
-    EXPECT_EQ(reports.take().size(), 1U);
+    end_of(spawn_monitor([] { stop(ExitReason("normal", 5)); }));
+    EXPECT_EQ(reports.take().size(), 2U);
   });
 }
 

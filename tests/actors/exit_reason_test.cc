@@ -28,8 +28,16 @@ TEST(ExitReason, IsQuietForNormalAndShutdownOnly) {
   for (const ExitReason& quiet : {Reason::normal, Reason::shutdown, ExitReason("shutdown", 5)})
     EXPECT_TRUE(quiet.is_quiet()) << quiet;
   for (const ExitReason& loud : {Reason::kill, Reason::killed, Reason::noproc, Reason::noconnection,
-                                 Reason::timeout, Reason::deadlock, Reason::error, ExitReason("x")})
+                                 Reason::timeout, Reason::deadlock, Reason::error, ExitReason("x"),
+                                 ExitReason("normal", 5), ExitReason("kill", 5)})
     EXPECT_FALSE(loud.is_quiet()) << loud;
+}
+
+TEST(ExitReason, IsJustItsTagIfItHasNoDetail) {
+  EXPECT_TRUE(Reason::normal.is_just("normal"));
+  EXPECT_TRUE(ExitReason("boom").is_just("boom"));
+  EXPECT_FALSE(Reason::normal.is_just("kill"));
+  EXPECT_FALSE(ExitReason("normal", 5).is_just("normal"));
 }
 
 TEST(ExitReason, GivesItsDetailAsTheTypeItIs) {

@@ -33,6 +33,8 @@ std::ostream& operator<<(std::ostream& out, const Row& row) { return out << row.
 
 const ExitReason boom("boom");
 const ExitReason quiet("shutdown", 7);
+const ExitReason normal_7("normal", 7);
+const ExitReason kill_7("kill", 7);
 
 const Row rows[] = {
     {"link, broken, boom", true, boom, false, Effect::dropped, boom, true},
@@ -43,6 +45,8 @@ const Row rows[] = {
     {"link, shutdown", true, Reason::shutdown, false, Effect::death, Reason::shutdown},
     {"link, shutdown with detail", true, quiet, false, Effect::death, Reason::shutdown},
     {"link, kill", true, Reason::kill, false, Effect::death, Reason::kill},
+    {"link, normal with detail", true, normal_7, false, Effect::death, Reason::normal},
+    {"link, kill with detail", true, kill_7, false, Effect::death, Reason::kill},
     {"link, killed", true, Reason::killed, false, Effect::death, Reason::killed},
     {"link, noproc", true, Reason::noproc, false, Effect::death, Reason::noproc},
     {"link, boom, traps", true, boom, true, Effect::message, boom},
@@ -50,6 +54,10 @@ const Row rows[] = {
     {"link, kill, traps", true, Reason::kill, true, Effect::message, Reason::kill},
     {"exit, kill", false, Reason::kill, false, Effect::death, Reason::killed},
     {"exit, kill, traps", false, Reason::kill, true, Effect::death, Reason::killed},
+    {"exit, kill with detail", false, kill_7, false, Effect::death, Reason::kill},
+    {"exit, kill with detail, traps", false, kill_7, true, Effect::message, Reason::kill},
+    {"exit, normal with detail", false, normal_7, false, Effect::death, Reason::normal},
+    {"exit, normal with detail, traps", false, normal_7, true, Effect::message, Reason::normal},
     {"exit, killed, traps", false, Reason::killed, true, Effect::message, Reason::killed},
     {"exit, normal", false, Reason::normal, false, Effect::dropped, Reason::normal},
     {"exit, normal, traps", false, Reason::normal, true, Effect::message, Reason::normal},

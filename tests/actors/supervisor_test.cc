@@ -193,6 +193,7 @@ const Ending endings[] = {
     {"permanent, shutdown", Restart::permanent, Reason::shutdown, true, true},
     {"permanent, boom", Restart::permanent, ExitReason("boom"), true, true},
     {"transient, normal", Restart::transient, Reason::normal, false, true},
+    {"transient, normal with detail", Restart::transient, ExitReason("normal", 1), true, true},
     {"transient, shutdown", Restart::transient, Reason::shutdown, false, true},
     {"transient, shutdown with detail", Restart::transient, ExitReason("shutdown", 1), false, true},
     {"transient, boom", Restart::transient, ExitReason("boom"), true, true},

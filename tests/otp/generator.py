@@ -16,7 +16,8 @@ sender to one receiver, which is all that Erlang promises (program.h shows the t
 import random
 
 NAMES = ["n0", "n1", "n2"]
-REASONS = ["normal", "shutdown", "kill", "killed", "noproc", "crash", "shutdown(1)", "error"]
+REASONS = ["normal", "shutdown", "kill", "killed", "noproc", "crash", "shutdown(1)", "error",
+           "normal(1)", "kill(1)"]
 ABNORMAL = REASONS[1:]
 
 

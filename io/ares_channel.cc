@@ -10,6 +10,7 @@
 #include "greenroom/io/ares_socket_calls.h"
 #include "greenroom/io/resolve_error.h"
 #include "greenroom/io/task_waiter.h"
+#include "greenroom/scheduler/descriptor_probe.h"
 
 namespace greenroom::detail {
 
@@ -17,6 +18,12 @@ namespace {
 
 void check(int status) {
   if (status != ARES_SUCCESS) throw std::system_error(ares_error(status));
+}
+
+// c-ares makes do without the files that it cannot open: with a name server on this machine.
+void check_descriptors() {
+  if (const int error = lack_of_descriptors())
+    throw std::system_error(error, std::system_category());
 }
 
 // Counts without an atomic, so one thread after the other.
@@ -61,6 +68,7 @@ class AresChannel::Socket final : public PolledFd {
 AresChannel::AresChannel(Hub& hub, const dns::Options& options)
     : hub_(hub), home_(poller_of(hub).home()), permits_(options.concurrency) {
   initialize_library();
+  check_descriptors();
   ares_options wanted{};
   wanted.timeout = static_cast<int>(options.timeout.count());
   wanted.tries = options.attempts;
@@ -68,11 +76,14 @@ AresChannel::AresChannel(Hub& hub, const dns::Options& options)
   wanted.sock_state_cb_data = this;
   check(::ares_init_options(&channel_, &wanted,
                             ARES_OPT_TIMEOUTMS | ARES_OPT_TRIES | ARES_OPT_SOCK_STATE_CB));
-  if (!options.servers.empty()) {
-    const int status =
-        ::ares_set_servers_ports_csv(channel_, comma_separated(options.servers).c_str());
-    if (status != ARES_SUCCESS) ::ares_destroy(channel_);
-    check(status);
+  try {
+    check_descriptors();  // another thread may have taken the last one meanwhile
+    if (!options.servers.empty()) {
+      check(::ares_set_servers_ports_csv(channel_, comma_separated(options.servers).c_str()));
+    }
+  } catch (...) {
+    ::ares_destroy(channel_);
+    throw;
   }
   set_socket_calls(channel_, open_error_);
   ::ares_set_socket_callback(channel_, &AresChannel::on_socket_made, this);

@@ -23,7 +23,8 @@ namespace greenroom::detail {
 class AresChannel {
  public:
   // Reads /etc/resolv.conf and the like. Throws std::system_error, with a code of ares_error() or
-  // of the system.
+  // of the system: also without a descriptor to read them by, as a channel that knows no name
+  // server would be kept.
   AresChannel(Hub& hub, const dns::Options& options);
   // Who waits must have left.
   ~AresChannel();

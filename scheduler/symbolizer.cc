@@ -3,6 +3,8 @@
 #include <cxxabi.h>
 #include <dlfcn.h>
 
+#include <atomic>
+#include <cerrno>
 #include <cstdint>
 #include <cstdio>
 #include <cstdlib>
@@ -11,6 +13,7 @@
 #include <unordered_map>
 
 #include "greenroom/scheduler/cold_part.h"
+#include "greenroom/scheduler/descriptor_probe.h"
 
 // libbacktrace's interface, spelled out: <backtrace.h> is in a directory that only gcc looks in.
 extern "C" {
@@ -31,48 +34,82 @@ int backtrace_syminfo(backtrace_state* state, std::uintptr_t pc, BacktraceSymbol
 namespace greenroom::detail {
 namespace {
 
-// No debug information is no error: then the callbacks come with null pointers, or not at all.
-void ignore_error(void*, const char*, int) {}
+// libbacktrace's state: lock-free and with its memory from mmap, never freed, so that a signal
+// handler can use it. Null: none yet, or the last one was spoilt.
+constinit std::atomic<backtrace_state*> kept_state{nullptr};
 
-// Lock-free and with its memory from mmap, never freed: so a signal handler can use it.
-backtrace_state* libbacktrace() {
-  constexpr int threaded = 1;
-  static backtrace_state* const state =
-      backtrace_create_state(nullptr, threaded, ignore_error, nullptr);
-  return state;
-}
+// One that reads what is known of addresses. A state remembers for ever that a file could not be
+// opened; one that wanted for a descriptor is given up, and the next look-up makes another.
+class Reader {
+ public:
+  Reader() noexcept : state_(kept_state.load()) {
+    if (state_ != nullptr || lack_of_descriptors() != 0) return;
+    constexpr int threaded = 1;
+    backtrace_state* made = backtrace_create_state(
+        nullptr, threaded, [](void*, const char*, int) {}, nullptr);
+    if (kept_state.compare_exchange_strong(state_, made)) state_ = made;
+  }
+
+  // What each look-up's data begins with.
+  struct Look {
+    const Reader* reader;
+  };
+
+  // `look` is what `visit` gets as its data.
+  void find_lines(std::uintptr_t address, BacktraceFull visit, Look* look) const noexcept {
+    if (state_ != nullptr) backtrace_pcinfo(state_, address, visit, on_error, look);
+  }
+  void find_symbol(std::uintptr_t address, BacktraceSymbol visit, Look* look) const noexcept {
+    if (state_ != nullptr) backtrace_syminfo(state_, address, visit, on_error, look);
+  }
+
+  // No look-up until now, of any thread, has missed a file for want of a descriptor.
+  bool is_whole() const noexcept { return state_ != nullptr && kept_state.load() == state_; }
+
+ private:
+  // No debug information is no error: then the callbacks come with null pointers, or not at all.
+  static void on_error(void* data, const char*, int error) {
+    if (error != EMFILE && error != ENFILE) return;
+    backtrace_state* spoilt = static_cast<Look*>(data)->reader->state_;
+    kept_state.compare_exchange_strong(spoilt, nullptr);
+  }
+
+  backtrace_state* state_;
+};
 
 // A call is looked up by its own address: the one it returns to may be another function's.
 std::uintptr_t to_call(const void* return_address) {
   return reinterpret_cast<std::uintptr_t>(return_address) - 1;
 }
 
-struct Symbol {
+struct Symbol : Reader::Look {
   const char* name = nullptr;  // null: unknown
   std::uintptr_t start = 0;
 };
 
-Symbol find_symbol(std::uintptr_t address) {
-  Symbol symbol;
+Symbol find_symbol(const Reader& reader, std::uintptr_t address) {
+  Symbol symbol{{&reader}};
   const auto keep = [](void* data, std::uintptr_t, const char* name, std::uintptr_t start,
                        std::uintptr_t) {
-    *static_cast<Symbol*>(data) = {name, start};
+    auto& found = static_cast<Symbol&>(*static_cast<Reader::Look*>(data));
+    found.name = name;
+    found.start = start;
   };
-  backtrace_syminfo(libbacktrace(), address, keep, ignore_error, &symbol);
+  reader.find_symbol(address, keep, &symbol);
   return symbol;
 }
 
 // libbacktrace visits inlined functions first; the last line, the one of the frame, is known to be
 // it only when no other one follows.
-struct Visit {
+struct Visit : Reader::Look {
   void (*visit)(void* data, const RawLine& line);
   void* data;
   RawLine last = {};
   bool has_last = false;
 
-  static int next(void* self, std::uintptr_t, const char* file, int line, const char* function) {
+  static int next(void* look, std::uintptr_t, const char* file, int line, const char* function) {
     if (file == nullptr && function == nullptr) return 0;
-    auto& state = *static_cast<Visit*>(self);
+    auto& state = static_cast<Visit&>(*static_cast<Reader::Look*>(look));
     if (state.has_last) state.visit(state.data, state.last);
     state.last = {.function = function, .file = file, .line = line, .is_inlined = true};
     state.has_last = true;
@@ -80,23 +117,23 @@ struct Visit {
   }
 };
 
-void visit_lines_at(std::uintptr_t address, void (*visit)(void* data, const RawLine& line),
-                    void* data) {
-  Visit state{.visit = visit, .data = data};
-  backtrace_pcinfo(libbacktrace(), address, Visit::next, ignore_error, &state);
+void visit_lines_at(const Reader& reader, std::uintptr_t address,
+                    void (*visit)(void* data, const RawLine& line), void* data) {
+  Visit state{{&reader}, visit, data};
+  reader.find_lines(address, Visit::next, &state);
   // The symbol table has the parameters, which the little debug information of -g1 leaves out.
-  if (const char* name = find_symbol(address).name) state.last.function = name;
+  if (const char* name = find_symbol(reader, address).name) state.last.function = name;
   state.last.is_inlined = false;
   visit(data, state.last);
 }
 
-RawLine innermost_line_at(std::uintptr_t address) {
+RawLine innermost_line_at(const Reader& reader, std::uintptr_t address) {
   RawLine innermost;
   const auto keep_first = [](void* data, const RawLine& line) {
     auto& first = *static_cast<RawLine*>(data);
     if (first.function == nullptr && first.file == nullptr) first = line;
   };
-  visit_lines_at(address, keep_first, &innermost);
+  visit_lines_at(reader, address, keep_first, &innermost);
   return innermost;
 }
 
@@ -108,11 +145,12 @@ bool is_same_place(const RawLine& a, const RawLine& b) {
 // gcc (12) lets the cold part of a function begin without a line if it is the one it gave last:
 // such an address has none, or seems to be in the line before, which is another function's. The
 // right one is that of the jump which leads there.
-std::uintptr_t to_known_line(std::uintptr_t address) {
-  const Symbol symbol = find_symbol(address);
+std::uintptr_t to_known_line(const Reader& reader, std::uintptr_t address) {
+  const Symbol symbol = find_symbol(reader, address);
   if (symbol.name == nullptr || !std::string_view(symbol.name).ends_with(".cold")) return address;
-  const RawLine here = innermost_line_at(address);
-  if (here.line != 0 && !is_same_place(here, innermost_line_at(symbol.start - 1))) return address;
+  const RawLine here = innermost_line_at(reader, address);
+  if (here.line != 0 && !is_same_place(here, innermost_line_at(reader, symbol.start - 1)))
+    return address;
   const std::uintptr_t jump = find_jump_into(symbol.start, address);
   return jump != 0 ? jump : address;
 }
@@ -192,7 +230,7 @@ std::string describe_address(std::uintptr_t address) {
   return std::string(module.substr(module.rfind('/') + 1)) + text;
 }
 
-std::vector<SourceLine> look_up(const void* return_address) {
+std::vector<SourceLine> look_up(const Reader& reader, const void* return_address) {
   std::vector<SourceLine> lines;
   const auto collect = [](void* data, const RawLine& raw) {
     static_cast<std::vector<SourceLine>*>(data)->push_back(
@@ -201,7 +239,7 @@ std::vector<SourceLine> look_up(const void* return_address) {
          .line = raw.line,
          .is_inlined = raw.is_inlined});
   };
-  visit_lines_at(to_known_line(to_call(return_address)), collect, &lines);
+  visit_lines_at(reader, to_known_line(reader, to_call(return_address)), collect, &lines);
   SourceLine& frame = lines.back();
   if (frame.function.empty()) frame.function = describe_address(to_call(return_address));
   return lines;
@@ -211,9 +249,12 @@ class Cache {
  public:
   SourceLines find(const void* return_address) {
     const std::lock_guard lock(mutex_);
+    if (const auto found = known_.find(return_address); found != known_.end()) return found->second;
+    const Reader reader;
+    auto lines = std::make_shared<const std::vector<SourceLine>>(look_up(reader, return_address));
+    if (!reader.is_whole()) return lines;  // the next time more may be known
     if (known_.size() >= max_size) known_.clear();
-    SourceLines& lines = known_[return_address];
-    if (!lines) lines = std::make_shared<const std::vector<SourceLine>>(look_up(return_address));
+    known_.emplace(return_address, lines);
     return lines;
   }
 
@@ -259,9 +300,9 @@ std::string_view to_short_path(std::string_view file) noexcept {
 
 void visit_raw_lines(const void* return_address, void (*visit)(void* data, const RawLine& line),
                      void* data) noexcept {
-  visit_lines_at(to_call(return_address), visit, data);
+  visit_lines_at(Reader(), to_call(return_address), visit, data);
 }
 
-void prepare_symbolizer() noexcept { libbacktrace(); }
+void prepare_symbolizer() noexcept { static_cast<void>(Reader()); }
 
 }  // namespace greenroom::detail

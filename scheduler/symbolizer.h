@@ -3,7 +3,8 @@
 //
 // Thread-safe. The first look-up reads the debug information of the program and its libraries; what
 // is found is kept by address, so that a storm of crash reports costs map look-ups. A library that
-// is loaded after the first look-up has no lines and only exported names.
+// is loaded after the first look-up has no lines and only exported names. While the process has no
+// descriptors to read by, addresses may have no names; they have them again afterwards.
 //
 // Rejected: libdw (a further package, slower to start); addr2line (a process per report); dladdr
 //   alone (knows no static function, no inlined one and no line).
@@ -52,7 +53,7 @@ struct RawLine {
 void visit_raw_lines(const void* return_address, void (*visit)(void* data, const RawLine& line),
                      void* data) noexcept;
 
-// Opens the program file, so that a signal handler need not. Reads no debug information.
+// Makes what a signal handler would have to make otherwise. Reads no debug information.
 void prepare_symbolizer() noexcept;
 
 }  // namespace greenroom::detail

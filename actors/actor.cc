@@ -1,6 +1,7 @@
 #include "greenroom/actors/actor.h"
 
 #include <atomic>
+#include <cassert>
 #include <stdexcept>
 
 #include "greenroom/actors/actor_hub.h"
@@ -20,7 +21,26 @@
 namespace greenroom::detail {
 
 ActorExtras::ActorExtras() = default;
-ActorExtras::~ActorExtras() = default;
+ActorExtras::~ActorExtras() {
+  while (end_listeners) end_listeners->stop_listening();
+}
+
+void EndListener::listen_to(Actor& actor) {
+  assert(!link_);
+  EndListener*& first = actor.extra().end_listeners;
+  next_ = first;
+  link_ = &first;
+  if (next_) next_->link_ = &next_;
+  first = this;
+}
+
+void EndListener::stop_listening() noexcept {
+  if (!link_) return;
+  *link_ = next_;
+  if (next_) next_->link_ = link_;
+  next_ = nullptr;
+  link_ = nullptr;
+}
 
 ActorExtras& Actor::make_extras() {
   extras = new ActorExtras;
@@ -223,6 +243,10 @@ void end_actor(Actor& actor, const ExitReason& outcome) noexcept {
   hub.pids.release(actor.number);
   if (ActorExtras* extras = actor.extras) {
     free_names(actor);
+    while (EndListener* listener = extras->end_listeners) {
+      listener->stop_listening();
+      listener->on_actor_end();
+    }
     extras->links.for_each([&](const Pid& peer, const LinkState& link) {
       if (link.is_active) send_signal({SignalKind::link_exit, self, peer, 0, reason});
     });

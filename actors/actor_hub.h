@@ -30,6 +30,27 @@ struct LinkState {
                                 // the old link, and dropped
 };
 
+// Hears of an actor's end, on its hub, at once: when its number is dead, before links and monitors
+// are told. Listens to one actor at a time, and may go before it does.
+class EndListener {
+ public:
+  EndListener() = default;
+  EndListener(const EndListener&) = delete;
+  EndListener& operator=(const EndListener&) = delete;
+
+  void listen_to(Actor& actor);
+  void stop_listening() noexcept;
+  // Hub work. It listens to nobody any more.
+  virtual void on_actor_end() noexcept = 0;
+
+ protected:
+  ~EndListener() { stop_listening(); }
+
+ private:
+  EndListener* next_ = nullptr;
+  EndListener** link_ = nullptr;  // what points here; null: listens to nobody
+};
+
 struct ActorExtras {
   ActorExtras();
   ~ActorExtras();
@@ -45,6 +66,7 @@ struct ActorExtras {
   OrderedMap<std::uint64_t, Pid> watching;        // monitor number -> whose end it tells
   std::shared_ptr<const ExitReason> exit_reason;  // accepted: the actor is exiting
   std::unique_ptr<const ExitReason> failure;      // what a server's handler threw, until it ends
+  EndListener* end_listeners = nullptr;
   std::vector<Signal> too_late;  // links and monitors that came after that: answered as by the dead
   std::vector<ReplyHandle>
       orphaned_replies;  // lost by unwinding: answered when the reason is known

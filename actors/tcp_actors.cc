@@ -1,9 +1,10 @@
 #include "greenroom/actors/tcp_actors.h"
 
 #include <algorithm>
+#include <cerrno>
 #include <stdexcept>
 
-#include "greenroom/actors/actor.h"
+#include "greenroom/actors/actor_hub.h"
 #include "greenroom/actors/call_error.h"
 #include "greenroom/actors/crash_report.h"
 #include "greenroom/actors/placement.h"
@@ -66,11 +67,12 @@ LineMessage::LineMessage(std::string text, std::shared_ptr<Flow> line_flow)
       value{std::move(text)},
       flow(std::move(line_flow)) {}
 
-class LinePump final : public LineSource {
+class LinePump final : public LineSource, private EndListener {
  public:
   LinePump(Pid to, Pid keeper, std::shared_ptr<Flow> flow)
       : to_(to), keeper_(keeper), flow_(std::move(flow)) {
     flow_->pump = this;
+    if (Actor* actor = find_actor_here(Hub::current(), to)) listen_to(*actor);
   }
   ~LinePump() override { flow_->pump = nullptr; }
 
@@ -82,8 +84,14 @@ class LinePump final : public LineSource {
     send_message(to_, std::move(message));
   }
   void on_closed(std::error_code error) override {
+    stop_listening();
     send_message(to_, make_message(tcp::Closed{error}));
     if (keeper_) send_message(keeper_, make_message(tcp::Closed{error}));
+  }
+
+  void on_actor_end() noexcept override {
+    flow_->pump = nullptr;
+    give_back();
   }
 
   Pid to_;
@@ -115,10 +123,25 @@ void LineMessage::destroy(Message& message) noexcept {
   }
 }
 
+// Of an actor that lives elsewhere nothing is known here. One that attaches to itself may be
+// unwinding.
+bool is_known_to_be_dead(Hub& here, Pid to) {
+  if (!to) return true;
+  if (to.where() != ActorHub::of(here).where) return false;
+  const Actor* me = current_actor_if_any();
+  const bool is_me = me && !me->has_ended && me->pid() == to;
+  return !is_me && !is_alive(to);
+}
+
 void start_pump(tcp::Stream& stream, Pid to, Pid keeper, int ahead) {
   if (ahead < 1) throw std::invalid_argument("tcp::attach: ahead must be at least 1");
+  StreamSocket& socket = StreamAccess::socket(stream, "tcp.attach");
+  socket.settle();
+  // From here to its first line nothing parks: it lives still when it is listened to.
+  Hub& here = Hub::current();
+  if (is_known_to_be_dead(here, to)) throw_io_error(ESRCH, "tcp.attach", socket.address());
   auto flow = std::make_shared<Flow>();
-  flow->hub = Hub::current().id();
+  flow->hub = here.id();
   flow->ahead = ahead;
   LineSource::attach(stream, std::make_unique<LinePump>(to, keeper, flow));
 }

@@ -74,9 +74,11 @@ ChildSpec serve(ChildOptions options, ServeOptions serve_options, F connection) 
 // Active mode: from now on the stream's lines reach the actor as tcp::Line messages, and its end as
 // one tcp::Closed; nobody reads it otherwise. At most `ahead` lines lie unread in the mailbox, then
 // the peer waits. Lines are at most 4096 bytes, a longer one closes with message_size. **Blocks.**
-// Throws IoError, ConcurrentUse, in the second form as a StartError. The first form leaves the
-// stream with the caller, to write to; the actor must live on this hub. The second keeps it until
-// its end or the actor's.
+// Throws IoError, no_such_process for nobody or an actor of this hub that is not alive;
+// ConcurrentUse; in the second form as a StartError. The first form leaves the stream with the
+// caller, to write to; the actor must live on this hub. When it ends, the stream can be read or
+// attached again: lines that were in its mailbox are lost, input that had not got there is read
+// first. The second form keeps the stream until its end or the actor's.
 void attach(Stream& stream, Pid to = self(), int ahead = 16);
 void attach(Stream&& stream, Pid to = self(), int ahead = 16);
 

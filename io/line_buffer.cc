@@ -48,6 +48,12 @@ std::optional<std::string> LineBuffer::take_rest() {
   return result;
 }
 
+std::string LineBuffer::take_unread() {
+  std::string result = bytes_.substr(begin_);
+  consume(unread());
+  return result;
+}
+
 void LineBuffer::consume(std::size_t count) {
   begin_ += count;
   scanned_ = begin_;

@@ -21,6 +21,8 @@ class LineBuffer {
   std::optional<std::string> take();
   // What comes after the last LF, if anything does: for the end of the stream.
   std::optional<std::string> take_rest();
+  // All of it, as it came: for whoever reads on by other means.
+  std::string take_unread();
   // The next line has more than max_line bytes, whether its end has come or not. It stays so.
   bool is_overlong() const { return is_overlong_; }
 

@@ -17,10 +17,13 @@ LineSource::~LineSource() { assert(state_ != State::waiting); }
 void LineSource::attach(tcp::Stream& stream, std::unique_ptr<LineSource> source) {
   StreamSocket& socket = StreamAccess::socket(stream, "tcp.attach");
   socket.enter(Direction::read, *source);
-  source->socket_ = &socket;
-  source->state_ = State::waiting;
+  LineSource& attached = *source;
+  attached.socket_ = &socket;
+  attached.state_ = State::waiting;
+  attached.buffer_.feed(socket.take_put_back());
   socket.line_source = std::move(source);  // one that is over, if any, goes
   socket.want(Direction::read);
+  attached.deliver();
 }
 
 void LineSource::resume() {
@@ -28,6 +31,14 @@ void LineSource::resume() {
   if (state_ != State::waiting || is_delivering_) return;
   deliver();
   if (state_ == State::waiting && is_running_) socket_->want(Direction::read);
+}
+
+void LineSource::give_back() {
+  is_running_ = false;
+  if (state_ != State::waiting) return;
+  socket_->leave(Direction::read, *this);
+  state_ = State::detached;
+  socket_->put_back(buffer_.take_unread());
 }
 
 // Lines that have been read, as long as it runs; the end when all are delivered.

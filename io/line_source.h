@@ -24,6 +24,7 @@ class LineSource : private Waiter {
 
   // Starts it, running. **Blocks.** if the stream was used on another hub before. Throws IoError,
   // and ConcurrentUse if a greenlet reads the stream, or another source does.
+  // on_line may be called before it returns.
   static void attach(tcp::Stream& stream, std::unique_ptr<LineSource> source);
 
   // No on_line from now on: not even of lines that are read already.
@@ -31,6 +32,8 @@ class LineSource : private Waiter {
   // On with it: on_line is called before this returns, if there are such lines.
   void resume();
   bool is_running() const { return is_running_; }
+  // The last call: others read the stream from now on, first of all what was read and not told.
+  void give_back();
 
  protected:
   // Both are called as hub work, or by resume(): they must neither park nor throw, nor end the
@@ -42,7 +45,7 @@ class LineSource : private Waiter {
 
  private:
   enum class State : std::uint8_t {
-    detached,  // on no descriptor
+    detached,  // on no descriptor: not yet, or not any more
     waiting,   // on the descriptor
     over,      // on no descriptor, on_closed was called
   };

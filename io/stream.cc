@@ -1,8 +1,11 @@
 #include "greenroom/io/stream.h"
 
 #include <algorithm>
+#include <cassert>
 #include <cerrno>
+#include <cstring>
 #include <stdexcept>
+#include <utility>
 
 #include "greenroom/io/line_source.h"
 #include "greenroom/io/socket_calls.h"
@@ -31,6 +34,13 @@ StreamSocket::StreamSocket(int fd, const Address& peer) : Descriptor(fd, peer) {
 StreamSocket::~StreamSocket() = default;
 
 std::optional<std::size_t> StreamSocket::try_read(std::span<std::byte> buffer) {
+  if (!put_back_.empty()) [[unlikely]] {
+    const std::size_t count = std::min(buffer.size(), put_back_.size() - reread_);
+    std::memcpy(buffer.data(), put_back_.data() + reread_, count);
+    reread_ += count;
+    if (reread_ == put_back_.size()) static_cast<void>(take_put_back());
+    return count;
+  }
   ssize_t size = 0;
   do {
     size = sockets::receive(fd(), buffer);
@@ -52,6 +62,18 @@ std::size_t StreamSocket::try_write(std::string_view data) {
   charge_system_call();
   if (size < 0 && !is_would_block(errno)) throw_io_error(errno, write_operation, address());
   return size < 0 ? 0 : static_cast<std::size_t>(size);
+}
+
+void StreamSocket::put_back(std::string bytes) {
+  assert(put_back_.empty());
+  if (bytes.empty()) return;
+  put_back_ = std::move(bytes);
+  set_exhausted(Direction::read, false);
+}
+
+std::string StreamSocket::take_put_back() {
+  std::string rest = std::exchange(put_back_, {});
+  return rest.erase(0, std::exchange(reread_, 0));
 }
 
 tcp::Stream StreamAccess::make(int fd, const Address& peer) {

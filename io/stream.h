@@ -10,6 +10,7 @@
 #include <memory>
 #include <optional>
 #include <span>
+#include <string>
 #include <string_view>
 
 #include "greenroom/io/descriptor.h"
@@ -85,8 +86,16 @@ class StreamSocket final : public Descriptor {
   // One attempt: how much the kernel took. Throws IoError.
   std::size_t try_write(std::string_view data);
 
+  // Read, but not used: the next reads have it first. None may be left from before.
+  void put_back(std::string bytes);
+  std::string take_put_back();
+
   std::chrono::nanoseconds write_limit = std::chrono::nanoseconds::max();
   std::unique_ptr<LineSource> line_source;  // in active mode
+
+ private:
+  std::string put_back_;
+  std::size_t reread_ = 0;  // of that
 };
 
 struct StreamAccess {

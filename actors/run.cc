@@ -15,6 +15,7 @@
 #include <vector>
 
 #include "greenroom/actors/actor_hub.h"
+#include "greenroom/actors/crash_report.h"
 #include "greenroom/actors/ending.h"
 #include "greenroom/actors/placement.h"
 #include "greenroom/actors/verbs.h"
@@ -226,6 +227,11 @@ ExitReason supervise_first(const Monitored& first, std::chrono::nanoseconds grac
         // A tree may have ended before it was monitored: the link has told why.
         when([&](const Exit& exit) { return exit.from == first.pid; },
              [&](const Exit& exit) { reason = exit.reason; }),
+        when([](const Exit& told) { return told.reason == Reason::killed; },
+             [&](const Exit& told) {
+               detail::log_line("run() was killed by " + told.from.to_string());
+               exit(first.pid, Reason::kill);
+             }),
         [&](const StopRequested&) {
           exit(first.pid, is_asked ? Reason::kill : Reason::shutdown);
           if (!is_asked) wait = clock::now() + grace;

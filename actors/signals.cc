@@ -48,10 +48,20 @@ void deliver_message(Hub& hub, PostNode& node) {
   }
 }
 
+// It stands in run() and cannot end: it is told, and ends the run.
+bool is_root_of_run(const Actor& actor) {
+  Hub& hub = *actor.task->hub;
+  return hub.group() && actor.task == &hub.root();
+}
+
 // The decision table of erlang:exit/2 and of links.
 void receive_exit(Actor& actor, Pid from, const ExitReason& reason, bool is_link) {
   if (actor.is_exiting()) return;
-  if (!is_link && reason.is_just("kill")) return accept_exit(actor, Reason::killed);
+  if (!is_link && reason.is_just("kill")) {
+    if (is_root_of_run(actor))
+      return enqueue_signal(actor, make_message(Exit{from, Reason::killed}));
+    return accept_exit(actor, Reason::killed);
+  }
   if (actor.traps_exits) return enqueue_signal(actor, make_message(Exit{from, reason}));
   if (reason.is_just("normal")) return;
   accept_exit(actor, reason);

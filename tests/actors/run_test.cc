@@ -40,6 +40,31 @@ TEST_F(Run, IsOneIfTheBodyDies) {
   EXPECT_EQ(run([] { exit(self(), Reason::kill); }), 1);
 }
 
+// The greenlet that stands in run() is an actor like others, with the first pid of all.
+TEST_F(Run, ThatIsKilledIsOneAndTheNextOneWorks) {
+  testing::internal::CaptureStderr();
+  const auto kill_all_others = [] {
+    for (const Pid pid : processes()) {
+      if (pid != self()) exit(pid, Reason::kill);
+    }
+    sleep(1h);
+  };
+  EXPECT_EQ(run([=] {
+              spawn(kill_all_others);
+              sleep(1h);
+            }),
+            1);
+  EXPECT_EQ(run(kill_all_others), 1);
+  EXPECT_NE(testing::internal::GetCapturedStderr().find("run() was killed by <"),
+            std::string::npos);
+  EXPECT_EQ(run([] {
+              yield();
+              return 5;
+            }),
+            5);
+  sleep(1ms);  // nor is anything left in the thread's own greenlet
+}
+
 TEST_F(Run, IsTheBodysIfItStopsQuietly) {
   EXPECT_EQ(run([] { stop(Reason::normal); }), 0);
   EXPECT_EQ(run([] { stop(Reason::shutdown); }), 0);

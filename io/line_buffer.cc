@@ -42,6 +42,7 @@ std::optional<std::string> LineBuffer::take() {
 }
 
 std::optional<std::string> LineBuffer::take_rest() {
+  if (unread() > max_line_) is_overlong_ = true;  // it was not the CR of a CRLF
   if (is_overlong_ || unread() == 0) return std::nullopt;
   std::string result = bytes_.substr(begin_);
   consume(unread());

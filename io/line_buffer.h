@@ -19,7 +19,8 @@ class LineBuffer {
 
   // The next line, without its LF or CRLF. Nothing: feed more, or is_overlong().
   std::optional<std::string> take();
-  // What comes after the last LF, if anything does: for the end of the stream.
+  // What comes after the last LF, if anything does and it is not overlong: for the end of the
+  // stream. A CR that ends it is a byte of it.
   std::optional<std::string> take_rest();
   // All of it, as it came: for whoever reads on by other means.
   std::string take_unread();

@@ -28,12 +28,14 @@ void Lines::feed(std::span<const std::byte> bytes) {
 }
 
 std::optional<std::optional<std::string>> Lines::take_buffered() {
-  if (auto line = buffer_.take()) return line;
+  std::optional<std::string> line = buffer_.take();
+  if (!line && has_ended_) line = buffer_.take_rest();
+  if (line) return line;
   if (buffer_.is_overlong()) {
     const auto& socket = detail::StreamAccess::socket(*stream_, "tcp.read_line");
     detail::throw_io_error(EMSGSIZE, "tcp.read_line", socket.address());
   }
-  if (has_ended_) return buffer_.take_rest();
+  if (has_ended_) return std::optional<std::string>();
   return std::nullopt;
 }
 

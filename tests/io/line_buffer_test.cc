@@ -59,6 +59,18 @@ TEST(LineBuffer, LargestLinePassesWhenItComesInPieces) {
   EXPECT_EQ(buffer.take(), "abcd");
 }
 
+TEST(LineBuffer, CrWithoutLfCountsAtTheEndOfTheStream) {
+  for (const std::string text : {"abc\r", "abcd\r"}) {
+    LineBuffer buffer(4);
+    buffer.feed(text);
+    EXPECT_EQ(buffer.take(), std::nullopt);
+    EXPECT_FALSE(buffer.is_overlong());
+    const bool fits = text.size() <= 4;
+    EXPECT_EQ(buffer.take_rest(), fits ? std::optional(text) : std::nullopt);
+    EXPECT_EQ(buffer.is_overlong(), !fits);
+  }
+}
+
 TEST(LineBuffer, LongerLineIsOverlongWithItsEndOrWithout) {
   for (const char* text : {"abcde\n", "abcde", "abcd\rx", "abcde\r\n"}) {
     LineBuffer buffer(4);

@@ -146,6 +146,18 @@ TEST(LineSource, TooLongALineEndsIt) {
   EXPECT_EQ(told.ends.front(), std::errc::message_size);
 }
 
+TEST(LineSource, CrWithoutLfAtTheEndIsAByteTooMuch) {
+  tcp::Stream client;
+  tcp::Stream server = connected_to(client);
+  Told told;
+  attach(server, told, 3);
+  client.write_all("abc\r");
+  client.close();
+  wait_for([&] { return !told.ends.empty(); });
+  EXPECT_EQ(told.lines, Strings());
+  EXPECT_EQ(told.ends.front(), std::errc::message_size);
+}
+
 TEST(LineSource, OwnCloseIsNotTold) {
   tcp::Stream client;
   tcp::Stream server = connected_to(client);

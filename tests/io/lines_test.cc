@@ -97,6 +97,16 @@ TEST(Lines, TooLongALineIsAnErrorFromThenOn) {
   EXPECT_EQ(error_of([&] { lines.next(); }), std::errc::message_size);
 }
 
+TEST(Lines, CrWithoutLfIsNoEndOfALineButAByteTooMuch) {
+  tcp::Stream client;
+  tcp::Stream server = connected_to(client);
+  tcp::Lines lines(server, 8);
+  client.write_all("12345678\r");
+  client.close();
+  EXPECT_EQ(error_of([&] { lines.next(); }), std::errc::message_size);
+  EXPECT_EQ(error_of([&] { lines.next(); }), std::errc::message_size);
+}
+
 TEST(Lines, EndlessLineIsRefusedBeforeItEnds) {
   tcp::Stream client;
   tcp::Stream server = connected_to(client);

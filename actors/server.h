@@ -98,11 +98,11 @@ struct ServerStart {
 };
 
 struct ServerTask : ActorTask {
-  ServerTask(const TaskOps& task_ops, const ServerOps& ops)
-      : ActorTask(task_ops), server_ops(&ops) {
+  ServerTask(const TaskOps& task_ops, const ServerOps& ops_of_server)
+      : ActorTask(task_ops), server_ops(&ops_of_server) {
     actor.is_server = true;
     actor.mailbox.hide_requests();
-    actor.traps_exits = ops.trap_exits;
+    actor.traps_exits = ops_of_server.trap_exits;
   }
   void* server() { return reinterpret_cast<std::byte*>(this) + server_ops->state_offset; }
 

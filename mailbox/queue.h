@@ -74,14 +74,14 @@ class QueueBase {
 
   // In the frame of a parked put().
   struct Putter final : WaitNode {
-    Putter(Task& task, void* value) : WaitNode(task), item(value) {}
+    Putter(Task& putting, void* value) : WaitNode(putting), item(value) {}
     void* item;
     bool is_placed = false;
     std::exception_ptr failure = {};  // it could not be placed
   };
   // In the frame of a parked get().
   struct Getter final : WaitNode {
-    explicit Getter(Task& task) : WaitNode(task) {}
+    explicit Getter(Task& getting) : WaitNode(getting) {}
     bool is_promised = false;
   };
 

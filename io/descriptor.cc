@@ -15,10 +15,6 @@ namespace greenroom::detail {
 
 namespace {
 
-const char* verb_of(Direction direction) {
-  return direction == Direction::read ? "reads" : "writes";
-}
-
 std::string describe_current() {
   const Hub* hub = Hub::current_if_any();
   return hub && hub->current_task() ? detail::describe(*hub->current_task()) : "hub work";
@@ -31,6 +27,10 @@ Descriptor::Descriptor(int fd, const Address& address) : PolledFd(fd), address_(
 Descriptor::~Descriptor() { assert(armed_ == interest::none && !waiters_[0] && !waiters_[1]); }
 
 // Waiting.
+
+const char* Descriptor::verb_of(Direction direction) const {
+  return direction == Direction::read ? "reads" : "writes";
+}
 
 void Descriptor::check_free(Direction direction) const {
   const Waiter* other = waiters_[static_cast<int>(direction)];

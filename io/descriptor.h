@@ -79,6 +79,10 @@ class Descriptor : public PolledFd, private PostNode {
     return (exhausted_ & armed_ & bit(direction)) != 0;
   }
 
+ protected:
+  // For messages: what is done to it in that direction.
+  virtual const char* verb_of(Direction direction) const;
+
  private:
   friend class DescriptorMove;
   static std::uint8_t bit(Direction direction) {

@@ -15,6 +15,7 @@ namespace {
 
 constexpr const char* listen_operation = "tcp.listen";
 constexpr const char* accept_operation = "tcp.accept";
+constexpr const char* back_off_operation = "tcp.accept (out of descriptors)";
 constexpr std::int64_t first_back_off = 5'000'000;
 constexpr std::int64_t longest_back_off = 500'000'000;
 
@@ -49,10 +50,20 @@ bool is_connection_lost(int error) {
 
 enum class Found : std::uint8_t { connection, nothing, no_descriptor };
 
+// Without descriptors the kernel does not say whether a connection is there.
 [[noreturn]] void throw_too_late(Found found, const detail::Descriptor& listener) {
-  detail::throw_io_error(found == Found::no_descriptor ? EMFILE : ETIMEDOUT, accept_operation,
+  detail::throw_io_error(ETIMEDOUT,
+                         found == Found::no_descriptor ? back_off_operation : accept_operation,
                          listener.address());
 }
+
+class ListeningSocket final : public detail::Descriptor {
+ public:
+  using Descriptor::Descriptor;
+
+ private:
+  const char* verb_of(detail::Direction) const override { return "accepts"; }
+};
 
 // One attempt; throws what says something of the listener.
 Found try_accept(const detail::Descriptor& listener, std::optional<Stream>& accepted) {
@@ -80,7 +91,7 @@ Listener::Listener(Endpoint endpoint, ListenOptions options) {
   if (sockets::listen(socket.fd(), wanted, {options.backlog, options.reuse_port}) != 0)
     detail::throw_io_error(errno, listen_operation, wanted);
   const Address bound = sockets::local(socket.fd());
-  socket_.reset(new detail::Descriptor(socket.fd(), bound));
+  socket_.reset(new ListeningSocket(socket.fd(), bound));
   socket.release();
 }
 
@@ -101,7 +112,7 @@ Stream Listener::accept(Wait wait) {
     bool is_in_time = true;
     if (found == Found::no_descriptor) {
       const std::int64_t now = detail::now_nanoseconds();
-      waiter.pause("tcp.accept (out of descriptors)", std::min(deadline, now + back_off));
+      waiter.pause(back_off_operation, std::min(deadline, now + back_off));
       is_in_time = detail::now_nanoseconds() < deadline;
       back_off = std::min(back_off * 2, longest_back_off);
     } else {

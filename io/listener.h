@@ -23,8 +23,8 @@ class Listener {
 
   // **Blocks.** until a connection comes in. While the process has no descriptor for it, the
   // connection waits in the kernel, and accept looks again from time to time. The stream belongs to
-  // no hub yet. Throws IoError, timed_out if the wait was over first; ConcurrentUse if another
-  // greenlet accepts.
+  // no hub yet. Throws IoError, timed_out if the wait was over first, for want of descriptors, too
+  // (what() says so); ConcurrentUse if another greenlet accepts.
   Stream accept(Wait wait = Wait::forever());
 
   // The greenlet that accepts gets IoError, bad_file_descriptor. Closed twice is closed.

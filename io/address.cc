@@ -87,6 +87,17 @@ std::string to_string(const Address& address) {
   return address.family() == AF_UNSPEC ? std::string() : tcp::to_string(address.to_endpoint());
 }
 
+std::string printable(const std::string& name) {
+  std::string text;
+  for (const char byte : name) {
+    if (byte == '\0')
+      text += "\\0";
+    else
+      text += byte;
+  }
+  return text;
+}
+
 void throw_io_error(int error, const char* operation, const Address& address) {
   throw IoError({error, std::system_category()}, operation, to_string(address));
 }

@@ -39,6 +39,9 @@ class Address {
 // "127.0.0.1:80", or "" for an address of no family.
 std::string to_string(const Address& address);
 
+// A name as messages have it: what() ends at a NUL, so one is written as \0.
+std::string printable(const std::string& name);
+
 // Throws IoError.
 [[noreturn]] void throw_io_error(int error, const char* operation, const Address& address);
 

@@ -5,6 +5,7 @@
 
 #include <string>
 
+#include "greenroom/io/address.h"
 #include "greenroom/io/io_error.h"
 
 namespace greenroom::detail {
@@ -57,18 +58,6 @@ class GetaddrinfoCategory final : public std::error_category {
     }
   }
 };
-
-// what() ends at a NUL.
-std::string printable(const std::string& name) {
-  std::string text;
-  for (const char byte : name) {
-    if (byte == '\0')
-      text += "\\0";
-    else
-      text += byte;
-  }
-  return text;
-}
 
 }  // namespace
 

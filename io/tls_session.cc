@@ -59,7 +59,7 @@ void TlsSession::identify(const std::string& server_name) {
   } else if (name.size() > 1 && name.back() == '.') {
     name.pop_back();
   }
-  name_ += " as " + name;
+  name_ += " as " + printable(name);
   X509_VERIFY_PARAM* const wanted = SSL_get0_param(ssl);
   X509_VERIFY_PARAM_set_hostflags(
       wanted, X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS | X509_CHECK_FLAG_NEVER_CHECK_SUBJECT);

@@ -170,12 +170,12 @@ void StaticSupervisor::end_group(const ChildState& child) {
 }
 
 // Starts those of the group that still wait for it: during a pause some may have been ended for
-// good, and others been added.
+// good, and others been added, which may have a pause of their own.
 void StaticSupervisor::start_group(const ChildState& child) {
   const RestartPlan plan = plan_for(child);
   for (std::size_t i = plan.first; i < plan.last; ++i) {
     ChildState& next = *children_[i];
-    if (!next.is_restarting) continue;
+    if (!next.is_restarting || next.awaited != 0) continue;
     const Outcome<Pid> pid = launch(next);
     if (pid) continue;
     log_line("child '" + next.id + "' did not start again: " + pid.reason().to_string());

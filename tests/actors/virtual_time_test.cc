@@ -298,6 +298,22 @@ TEST_P(VirtualTime, AChildThatIsAddedDuringTheBackoffIsNoPartOfTheGroup) {  // U
   });
 }
 
+TEST_P(VirtualTime, AChildThatIsAddedDuringTheBackoffKeepsItsOwn) {  // U9
+  simulate([] {
+    const Pid tree = start_group(Strategy::rest_for_one);
+    probe::crash("b");
+    expect_events_after(0s, "b-c-b+c+");
+    probe::crash("b");
+    expect_events_after(0s, "b-c-");
+    start_child(tree, probe::worker("d"));
+    probe::crash("d");
+    expect_events_after(0s, "d+d-");
+    expect_events_after(2s, "b+c+");
+    expect_events_after(2s, "d+");
+    probe::shut_down(tree);
+  });
+}
+
 TEST_P(VirtualTime, AChildThatDoesNotEndIsKilledAfterItsShutdownTime) {  // U12
   simulate([] {
     trap_exits();

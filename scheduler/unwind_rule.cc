@@ -3,6 +3,7 @@
 // Over 300 lines, because a frame program is one language: DWARF 4, section 6.4.2.
 
 #include <cstddef>
+#include <cstring>
 
 #include "greenroom/scheduler/frame_description.h"
 #include "greenroom/scheduler/table_reader.h"
@@ -250,7 +251,7 @@ class FrameProgram {
 };
 
 // An expression of the form "frame pointer + offset", or with `dereferenced` the word at that
-// address. Compilers write no other ones in ordinary functions.
+// address. Compilers write no other ones.
 bool read_fp_expression(const std::uint8_t* expression, bool dereferenced, std::int64_t& offset) {
   TableReader reader(expression);
   const std::uint64_t size = reader.take_unsigned();
@@ -265,15 +266,36 @@ bool read_fp_expression(const std::uint8_t* expression, bool dereferenced, std::
   return reader.position() == end;
 }
 
-UnwindRule to_rule(const Row& row) {
+// What linkers write for the stubs in a procedure linkage table, 16 bytes each: they push a word at
+// some place, and the frame is found by "stack pointer + 8 + (8 from that place on)".
+bool read_stub_expression(const std::uint8_t* expression, std::uintptr_t address,
+                          std::int64_t& offset) {
+  constexpr std::uint8_t sp_plus_8_pc_and_15[] = {11, 0x77, 8, 0x80, 0, 0x3f, 0x1a};
+  constexpr std::uint8_t is_at_least_shifted_added[] = {0x2a, 0x33, 0x24, 0x22};
+  constexpr std::uint8_t literal = 0x30;  // DW_OP_lit0
+  const std::uint8_t* const place = expression + sizeof sp_plus_8_pc_and_15;
+  if (std::memcmp(expression, sp_plus_8_pc_and_15, sizeof sp_plus_8_pc_and_15) != 0 ||
+      std::memcmp(place + 1, is_at_least_shifted_added, sizeof is_at_least_shifted_added) != 0 ||
+      *place < literal || *place > literal + 15)
+    return false;
+  offset = (address & 15) >= static_cast<std::uintptr_t>(*place - literal) ? 16 : 8;
+  return true;
+}
+
+UnwindRule to_rule(const Row& row, std::uintptr_t address) {
   UnwindRule rule;
   constexpr std::int64_t above_return_address = -8;
   if (row.return_address != Row::Saved::at_offset || row.return_offset != above_return_address)
     return {};
 
   if (row.cfa_expression != nullptr) {
-    if (!read_fp_expression(row.cfa_expression, true, rule.cfa_offset)) return {};
-    rule.cfa = UnwindRule::Cfa::in_slot;
+    if (read_fp_expression(row.cfa_expression, true, rule.cfa_offset)) {
+      rule.cfa = UnwindRule::Cfa::in_slot;
+    } else if (read_stub_expression(row.cfa_expression, address, rule.cfa_offset)) {
+      rule.cfa = UnwindRule::Cfa::sp_plus_offset;
+    } else {
+      return {};
+    }
   } else if (row.cfa_register == register_sp || row.cfa_register == register_fp) {
     rule.cfa = row.cfa_register == register_sp ? UnwindRule::Cfa::sp_plus_offset
                                                : UnwindRule::Cfa::fp_plus_offset;
@@ -306,7 +328,7 @@ UnwindRule find_unwind_rule(std::uintptr_t address) noexcept {
   FrameDescription description;
   if (!find_frame_description(address, description) || description.is_signal_frame) return {};
   FrameProgram program(description, address);
-  return program.run() ? to_rule(program.row()) : UnwindRule{};
+  return program.run() ? to_rule(program.row(), address) : UnwindRule{};
 }
 
 }  // namespace greenroom::detail

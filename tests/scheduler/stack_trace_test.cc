@@ -551,4 +551,48 @@ TEST(InterruptedStack, BeginsWithTheFunctionThatWasInterrupted) {
   expect_in_order(text, {"function_that_is_interrupted()", "TestBody()"});
 }
 
+// A stub of a procedure linkage table, with what a linker writes about it: interrupted before and
+// after its push.
+asm(R"(
+  .text
+  .p2align 4
+  .type interrupted_stub, @function
+interrupted_stub:
+  .cfi_startproc
+  .cfi_escape 0x0f, 0x0b, 0x77, 0x08, 0x80, 0x00, 0x3f, 0x1a, 0x3b, 0x2a, 0x33, 0x24, 0x22
+  int3
+  .skip 5, 0x90
+  pushq $0
+  .skip 3, 0x90
+  int3
+  addq $8, %rsp
+  ret
+  .cfi_endproc
+  .size interrupted_stub, . - interrupted_stub
+)");
+extern "C" void interrupted_stub();
+
+std::vector<StackTrace> interrupted_stubs;
+
+[[gnu::noinline]] void function_that_calls_a_stub() {
+  interrupted_stub();
+  asm volatile("");
+}
+
+TEST(InterruptedStack, GoesThroughStubsOfAProcedureLinkageTable) {
+  struct sigaction action = {};
+  struct sigaction previous = {};
+  action.sa_sigaction = [](int number, siginfo_t* info, void* context) {
+    on_signal(number, info, context);
+    interrupted_stubs.push_back(interrupted);
+  };
+  action.sa_flags = SA_SIGINFO;
+  sigaction(SIGTRAP, &action, &previous);
+  function_that_calls_a_stub();
+  sigaction(SIGTRAP, &previous, nullptr);
+  ASSERT_EQ(interrupted_stubs.size(), 2u);
+  for (const StackTrace& trace : interrupted_stubs)
+    expect_in_order(to_string(trace), {"function_that_calls_a_stub()", "TestBody()"});
+}
+
 }  // namespace

@@ -572,7 +572,8 @@ interrupted_stub:
 )");
 extern "C" void interrupted_stub();
 
-std::vector<StackTrace> interrupted_stubs;
+std::array<StackTrace, 2> interrupted_stubs;
+std::size_t interruptions = 0;
 
 [[gnu::noinline]] void function_that_calls_a_stub() {
   interrupted_stub();
@@ -584,13 +585,14 @@ TEST(InterruptedStack, GoesThroughStubsOfAProcedureLinkageTable) {
   struct sigaction previous = {};
   action.sa_sigaction = [](int number, siginfo_t* info, void* context) {
     on_signal(number, info, context);
-    interrupted_stubs.push_back(interrupted);
+    interrupted_stubs.at(interruptions++) = interrupted;
   };
   action.sa_flags = SA_SIGINFO;
   sigaction(SIGTRAP, &action, &previous);
+  interruptions = 0;
   function_that_calls_a_stub();
   sigaction(SIGTRAP, &previous, nullptr);
-  ASSERT_EQ(interrupted_stubs.size(), 2u);
+  ASSERT_EQ(interruptions, interrupted_stubs.size());
   for (const StackTrace& trace : interrupted_stubs)
     expect_in_order(to_string(trace), {"function_that_calls_a_stub()", "TestBody()"});
 }

@@ -57,13 +57,18 @@ TEST(ActiveMode, ActorThatWasToldToEndIsNotAttachedTo) {
   });
 }
 
+// The server's stream was attached to an actor, which has ended.
+void use_up(Pair& pair) {
+  const Monitored user = taker(1);
+  tcp::attach(pair.server, user.pid);
+  pair.client.write_all("one\n");
+  probe::end_of(user);
+}
+
 TEST(ActiveMode, WhoeverHearsOfTheActorsEndCanReadItsStream) {
   in_actor([] {
     Pair pair = connected();
-    const Monitored user = taker(1);
-    tcp::attach(pair.server, user.pid);
-    pair.client.write_all("one\n");
-    probe::end_of(user);
+    use_up(pair);
     pair.client.write_all("two");
     EXPECT_EQ(read_text(pair.server, 3), "two");
   });
@@ -72,10 +77,7 @@ TEST(ActiveMode, WhoeverHearsOfTheActorsEndCanReadItsStream) {
 TEST(ActiveMode, ReaderThatParksAfterTheActorsEndIsWoken) {
   in_actor([] {
     Pair pair = connected();
-    const Monitored user = taker(1);
-    tcp::attach(pair.server, user.pid);
-    pair.client.write_all("one\n");
-    probe::end_of(user);
+    use_up(pair);
     auto reader = green::spawn([&] { return read_text(pair.server, 3); });
     loopback::settle();
     EXPECT_FALSE(reader.ready());

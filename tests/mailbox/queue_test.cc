@@ -1,3 +1,5 @@
+// Queues on one hub: what comes out, who waits, what is thrown. Over 400 lines: three kinds of
+// queue that share their rules.
 #include "greenroom/mailbox/queue.h"
 
 #include <gtest/gtest.h>

@@ -52,6 +52,7 @@ class Mailbox {
   Message* take_front() noexcept {
     Message* message = head_;
     if (!message) return nullptr;
+    message->prefetch_ahead();
     head_ = static_cast<Message*>(message->next);
     if (!head_) tail_ = &head_;
     --size_;
@@ -102,6 +103,7 @@ class Mailbox {
 
   detail::MessagePointer remove(Message** link) noexcept {
     Message* message = *link;
+    message->prefetch_ahead();
     *link = static_cast<Message*>(message->next);
     if (!*link) tail_ = link;
     if (scan_ == next_link(*message)) scan_ = link;

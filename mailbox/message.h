@@ -90,7 +90,7 @@ class Message : public detail::PostNode {
  protected:
   Message(const detail::TypeOps& type, std::size_t value_offset,
           detail::MessageKind kind = detail::MessageKind::user) noexcept
-      : type_(&type), value_offset_(static_cast<std::uint16_t>(value_offset)), kind_(kind) {}
+      : value_offset_(static_cast<std::uint16_t>(value_offset)), kind_(kind), type_(&type) {}
   ~Message() = default;
 
  private:
@@ -100,10 +100,10 @@ class Message : public detail::PostNode {
   friend class Mailbox;
   friend struct MessageAccess;
 
+  std::uint16_t value_offset_;  // these two in PostNode's padding
+  detail::MessageKind kind_;
   const detail::TypeOps* type_;
   std::uint64_t target_;  // the receiving pid's number, while in an inbox
-  std::uint16_t value_offset_;
-  detail::MessageKind kind_;
 };
 
 // The runtime's view of a message.

@@ -5,7 +5,8 @@
 // than it was allocated on: it joins the releasing hub's magazine. Full batches move between the
 // magazines and the depot, so a hub that only receives feeds one that only sends, at one lock per
 // batch. What is free is listed by address and never linked through the blocks: whoever takes one
-// that another processor has used need not wait for its memory.
+// that another processor has used need not wait for its memory. A block that fits in a cache line
+// and is most of one has it to itself, so that two processors do not fight over neighbours.
 // Blocks above the largest class go to malloc. Memory of the classes is kept for the life of the
 // process. Under sanitizers every block is malloc's, so that they see each use after free.
 //
@@ -32,7 +33,7 @@ class BlockPool {
 
   void* allocate(std::size_t size) {
     if (!is_pooled(size)) return allocate_large(size);
-    const std::size_t index = (size - 1) / granule;
+    const std::size_t index = class_of(size);
     Magazine& magazine = magazines_[index];
     if (magazine.count == 0) [[unlikely]]
       refill(index);
@@ -40,7 +41,7 @@ class BlockPool {
   }
   void release(void* memory, std::size_t size) noexcept {
     if (!is_pooled(size)) return release_large(memory);
-    const std::size_t index = (size - 1) / granule;
+    const std::size_t index = class_of(size);
     Magazine& magazine = magazines_[index];
     magazine.blocks[magazine.count] = memory;
     if (++magazine.count == 2 * batch_size) [[unlikely]]
@@ -51,8 +52,18 @@ class BlockPool {
   static constexpr std::uint32_t batch_size = 64;
   static constexpr std::size_t classes = largest / granule;
 
+  static constexpr std::size_t cache_line = 64;
+
+  // The class of index i is for blocks of up to (i + 1) * granule bytes.
+  static constexpr std::size_t class_of(std::size_t size) {
+    const bool fills_a_line = size > cache_line / 2 && size <= cache_line;
+    return ((fills_a_line ? cache_line : size) - 1) / granule;
+  }
+
+  struct Batch;
   struct Magazine {
     std::uint64_t count = 0;
+    Batch* spare = nullptr;        // an empty one, to be filled when the magazine is full
     void* blocks[2 * batch_size];  // the first `count`, oldest first
   };
 

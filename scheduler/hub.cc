@@ -54,6 +54,7 @@ int usable_processors() noexcept {
 
 void Hub::deliver_all(detail::PostNode* node) {
   while (node) {
+    node->prefetch_ahead();
     detail::PostNode* next = node->next;  // deliver owns the node
     node->deliver(*this, *node);
     node = next;

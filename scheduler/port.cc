@@ -5,6 +5,7 @@
 #include <cassert>
 #include <mutex>
 #include <stdexcept>
+#include <utility>
 
 #include "greenroom/scheduler/futex.h"
 
@@ -17,11 +18,50 @@ std::mutex table_mutex;
 // The head of a closed inbox.
 PostNode closed_mark;
 
+// The last nodes of a list that is being made or turned round.
+class Trail {
+ public:
+  void clear() noexcept { length_ = 0; }
+  // Appends a node; the value of `ahead` that leads from it to the one `stride` nodes earlier.
+  std::int32_t append(const PostNode& node) noexcept {
+    const auto here = reinterpret_cast<std::intptr_t>(&node);
+    const std::intptr_t there = std::exchange(last_[length_ % Port::stride], here);
+    const std::intptr_t distance = (there - here) / PostNode::unit;
+    const bool is_known =
+        length_++ >= Port::stride && distance == static_cast<std::int32_t>(distance);
+    return is_known ? static_cast<std::int32_t>(distance) : 0;
+  }
+
+ private:
+  std::uint64_t length_ = 0;
+  std::intptr_t last_[Port::stride] = {};
+};
+
+// What this thread has pushed to one port since that was last seen empty.
+struct Pushed {
+  const Port* to;
+  Trail trail;
+};
+constinit thread_local Pushed pushed{};
+
+// Leads back to the nodes that the owner will come to when it turns the list round.
+std::int32_t ahead_in_inbox(const PostNode& node, const Port& port, bool is_first) noexcept {
+  if (is_first || pushed.to != &port) {
+    pushed.to = &port;
+    pushed.trail.clear();
+  }
+  return pushed.trail.append(node);
+}
+
 PostNode* reverse(PostNode* head) noexcept {
+  if (!head || !head->next) return head;
   PostNode* reversed = nullptr;
+  Trail trail;
   while (head) {
+    head->prefetch_ahead();
     PostNode* next = head->next;
     head->next = reversed;
+    head->ahead = trail.append(*head);
     reversed = head;
     head = next;
   }
@@ -59,6 +99,7 @@ Port* Port::at(std::uint32_t number) noexcept {
 
 bool Port::push(PostNode& node) noexcept {
   PostNode* head = inbox_.load(std::memory_order_relaxed);
+  node.ahead = ahead_in_inbox(node, *this, head == nullptr);
   do {
     if (head == &closed_mark) return false;
     node.next = head;

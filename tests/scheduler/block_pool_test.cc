@@ -52,10 +52,24 @@ TEST(BlockPool, UsesTheLastOneReleasedFirst) {
   void* second = pool.allocate(40);
   pool.release(first, 40);
   pool.release(second, 40);
-  EXPECT_EQ(pool.allocate(48), second) << "the same class";
+  EXPECT_EQ(pool.allocate(64), second) << "the same class";
   EXPECT_EQ(pool.allocate(33), first);
   pool.release(first, 40);
   pool.release(second, 40);
+}
+
+// Or two processors that use neighbours would take the line from each other.
+TEST(BlockPool, ABlockThatIsMostOfACacheLineHasItToItself) {
+  if (!is_pooled) GTEST_SKIP() << "under a sanitizer every block is malloc's";
+  BlockPool pool;
+  for (const std::size_t size : {33, 48, 49, 64}) {
+    void* first = pool.allocate(size);
+    void* second = pool.allocate(size);
+    EXPECT_EQ(reinterpret_cast<std::uintptr_t>(first) % 64, 0u) << size;
+    EXPECT_EQ(reinterpret_cast<std::uintptr_t>(second) % 64, 0u) << size;
+    pool.release(first, size);
+    pool.release(second, size);
+  }
 }
 
 // What one hub only receives feeds another one that only sends.
@@ -70,6 +84,45 @@ TEST(BlockPool, BlocksReleasedElsewhereAreUsedAgain) {
     receiver.release(block, 64);
   }
   EXPECT_LT(seen.size(), 1000u);
+}
+
+// Several to each end, so that batches change hands both ways at once.
+TEST(BlockPool, HubsThatFeedEachOtherNeverShareABlock) {
+  constexpr int threads = 3;
+  constexpr int rounds = 300;
+  constexpr int blocks = 500;
+  constexpr std::size_t size = 80;
+  std::mutex mutex;
+  std::vector<std::vector<unsigned char*>> handed_on;
+  std::vector<std::thread> workers;
+  workers.reserve(threads);
+  for (int t = 0; t < threads; ++t) {
+    workers.emplace_back([&, t] {
+      BlockPool pool;
+      for (int round = 0; round < rounds; ++round) {
+        std::vector<unsigned char*> mine;
+        for (int i = 0; i < blocks; ++i) {
+          mine.push_back(static_cast<unsigned char*>(pool.allocate(size)));
+          std::memset(mine.back(), t, size);
+        }
+        for (unsigned char* block : mine) {
+          EXPECT_EQ(block[0], t);
+          EXPECT_EQ(block[size - 1], t);
+        }
+        std::vector<unsigned char*> others;
+        {
+          const std::lock_guard lock(mutex);
+          handed_on.push_back(std::move(mine));
+          std::swap(others, handed_on[static_cast<std::size_t>(round) % handed_on.size()]);
+        }
+        for (unsigned char* block : others) pool.release(block, size);
+      }
+    });
+  }
+  for (std::thread& worker : workers) worker.join();
+  for (const auto& left : handed_on) {
+    for (unsigned char* block : left) release_block(block, size);
+  }
 }
 
 TEST(BlockPool, WhatAPoolHoldsAtItsEndIsUsedAgain) {

@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include <cstddef>
 #include <memory>
 #include <thread>
 #include <vector>
@@ -49,6 +50,58 @@ TEST_F(PortTest, GivesWhatWasPushedOldestFirst) {
   EXPECT_EQ(numbers(port.take_all()), (std::vector<int>{0, 1, 2}));
   EXPECT_TRUE(port.is_empty());
   EXPECT_EQ(port.take_all(), nullptr);
+}
+
+// While a node is handled the one that comes in some steps is fetched: it is found from here.
+class PortAheadTest : public PortTest {
+ protected:
+  static constexpr int stride = Port::stride;
+
+  static const PostNode* ahead_of(const PostNode& node) {
+    if (node.ahead == 0) return nullptr;
+    return reinterpret_cast<const PostNode*>(reinterpret_cast<const std::byte*>(&node) +
+                                             node.ahead * PostNode::unit);
+  }
+
+  struct alignas(PostNode::unit) Block : Numbered {};
+  std::vector<Block> nodes = std::vector<Block>(3 * stride);
+};
+
+TEST_F(PortAheadTest, LeadsToWhatComesLaterInTheOrderOfTheOwner) {
+  for (Block& node : nodes) port.push(node);
+  const PostNode* node = port.take_all();
+  for (int i = 0; i < 3 * stride; ++i, node = node->next) {
+    ASSERT_EQ(node, &nodes[i]);
+    EXPECT_EQ(ahead_of(*node), i < 2 * stride ? &nodes[i + stride] : nullptr) << i;
+  }
+}
+
+TEST_F(PortAheadTest, LeadsBackWhileTheOwnerHasTakenNothing) {
+  for (Block& node : nodes) port.push(node);
+  for (int i = 0; i < 3 * stride; ++i)
+    EXPECT_EQ(ahead_of(nodes[i]), i >= stride ? &nodes[i - stride] : nullptr) << i;
+  port.take_all();
+}
+
+// What was taken before may be another's by now.
+TEST_F(PortAheadTest, DoesNotLeadToNodesThatWereTakenBefore) {
+  for (int i = 0; i < 2 * stride; ++i) port.push(nodes[i]);
+  port.take_all();
+  for (int i = 2 * stride; i < 3 * stride; ++i) {
+    port.push(nodes[i]);
+    EXPECT_EQ(ahead_of(nodes[i]), nullptr) << i;
+  }
+  port.take_all();
+}
+
+TEST_F(PortAheadTest, DoesNotLeadToNodesOfAnotherPort) {
+  Port& other = Port::open(no_hub());
+  for (int i = 0; i < stride; ++i) port.push(nodes[i]);
+  for (int i = stride; i < 2 * stride; ++i) other.push(nodes[i]);
+  port.push(nodes[2 * stride]);
+  EXPECT_EQ(ahead_of(nodes[2 * stride]), nullptr);
+  other.close();
+  port.take_all();
 }
 
 TEST_F(PortTest, RefusesOnceItIsClosedAndGivesBackWhatWasLeft) {

@@ -11,7 +11,7 @@ It reads memory and writes nothing, neither memory nor registers; it calls nothi
 Where things lie is told by a table in the program (scheduler/debug_layout.cc), so that debug
 information is needed for file names and lines only. Stacks are unwound by gdb itself: while one is
 printed, an unwinder tells gdb that what a parked greenlet has saved called the innermost frame.
-x86-64 only. Over 400 lines in one file: it is copied to where the core file is.
+x86-64 only.
 
 One file, and over 400 lines, because gdb loads a script by its path: a user copies this one next to
 a core file and needs nothing else.

@@ -115,7 +115,7 @@ inline void tell_of_mail(Actor& actor) {
   if (task.state == TaskState::idle) {
     task.hub->activate(task);
   } else if (task.state == TaskState::parked && task.park->waits_for.kind == WaitsFor::Kind::mail) {
-    task.hub->wake(task, task.epoch, ParkResult::woken);
+    task.hub->end_park(task, ParkResult::woken);
   }
 }
 // Limits are the caller's matter.

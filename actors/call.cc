@@ -8,7 +8,7 @@
 
 #include "greenroom/actors/actor_hub.h"
 #include "greenroom/actors/foreign_cell.h"
-#include "greenroom/actors/name_waiters.h"
+#include "greenroom/actors/registry.h"
 #include "greenroom/actors/server.h"
 #include "greenroom/actors/verbs.h"
 #include "greenroom/scheduler/interrupt.h"
@@ -160,27 +160,6 @@ bool waits_for_an_actor(const Task& task) {
   if (placed != Placed::yes) [[unlikely]]
     return fail(cell_, reason_of_placed(placed));
   wait_for(target);
-}
-
-// Waits until somebody has the name; nobody if the deadline came first.
-Pid wait_for_name(const std::string& name, std::int64_t deadline) {
-  NameWaiters& waiters = name_waiters();
-  Task& self = *Hub::current().current_task();
-  for (;;) {
-    std::unique_lock lock(waiters.mutex);
-    WaitNode node(self);
-    waiters.queue.push_back(node);
-    lock.unlock();
-    std::optional<Pid> pid = whereis(name);
-    ParkResult result = ParkResult::woken;
-    if (!pid) result = park("call.waiting_for_name", deadline);
-    lock.lock();
-    node.unlink();
-    lock.unlock();
-    if (pid) return *pid;
-    if (result == ParkResult::interrupted) throw_pending();
-    if (result == ParkResult::expired) return whereis(name).value_or(Pid{});
-  }
 }
 
 Pid resolve(NamedServer server, std::int64_t deadline) {

@@ -6,7 +6,9 @@
 #include <string>
 #include <unordered_map>
 
-#include "greenroom/actors/name_waiters.h"
+#include "greenroom/scheduler/hub.h"
+#include "greenroom/scheduler/interrupt.h"
+#include "greenroom/scheduler/park.h"
 
 namespace greenroom {
 
@@ -19,9 +21,20 @@ struct NameHash {
   }
 };
 
+// A name that somebody has, or waits for.
+struct Entry {
+  Pid owner = {};  // nobody: it is free
+  detail::WaitQueue waiters = {};
+};
+
 struct Names {
+  using Map = std::unordered_map<std::string, Entry, NameHash, std::equal_to<>>;
   std::mutex mutex;
-  std::unordered_map<std::string, Pid, NameHash, std::equal_to<>> pids;
+  Map entries;
+
+  void drop_if_unused(Map::iterator entry) {
+    if (!entry->second.owner && entry->second.waiters.empty()) entries.erase(entry);
+  }
 };
 
 // Used until the last thread has ended.
@@ -34,16 +47,18 @@ Names& names() {
 
 std::optional<Pid> whereis(std::string_view name) {
   const std::lock_guard lock(names().mutex);
-  const auto found = names().pids.find(name);
-  if (found == names().pids.end()) return std::nullopt;
-  return found->second;
+  const auto found = names().entries.find(name);
+  if (found == names().entries.end() || !found->second.owner) return std::nullopt;
+  return found->second.owner;
 }
 
 std::vector<std::string> registered() {
   std::vector<std::string> all;
   {
     const std::lock_guard lock(names().mutex);
-    for (const auto& [name, pid] : names().pids) all.push_back(name);
+    for (const auto& [name, entry] : names().entries) {
+      if (entry.owner) all.push_back(name);
+    }
   }
   std::sort(all.begin(), all.end());
   return all;
@@ -51,27 +66,50 @@ std::vector<std::string> registered() {
 
 namespace detail {
 
-NameWaiters& name_waiters() {
-  static auto* waiters = new NameWaiters;
-  return *waiters;
+bool claim_name(std::string_view name, Pid pid) {
+  const std::lock_guard lock(names().mutex);
+  Entry& entry = names().entries[std::string(name)];
+  if (entry.owner) return false;
+  entry.owner = pid;
+  entry.waiters.wake_all();
+  return true;
 }
 
-bool claim_name(std::string_view name, Pid pid) {
-  {
-    const std::lock_guard lock(names().mutex);
-    if (!names().pids.try_emplace(std::string(name), pid).second) return false;
+Pid wait_for_name(std::string_view name, std::int64_t deadline) {
+  Task& self = *Hub::current().current_task();
+  std::unique_lock lock(names().mutex);
+  for (;;) {
+    Entry& entry = names().entries[std::string(name)];
+    if (entry.owner) return entry.owner;
+    ParkResult result = ParkResult::woken;
+    {
+      WaitNode node(self);
+      entry.waiters.push_back(node);
+      lock.unlock();
+      result = park("call.waiting_for_name", deadline);
+      lock.lock();
+      // Woken, it is on no list any more, and its entry may be gone.
+      if (node.is_linked()) {
+        node.unlink();
+        names().drop_if_unused(names().entries.find(name));
+      }
+    }
+    if (result == ParkResult::interrupted) {
+      lock.unlock();
+      throw_pending();
+      lock.lock();
+    } else if (result == ParkResult::expired) {
+      const auto found = names().entries.find(name);
+      return found == names().entries.end() ? Pid{} : found->second.owner;
+    }
   }
-  NameWaiters& waiters = name_waiters();
-  const std::lock_guard lock(waiters.mutex);
-  waiters.queue.wake_all();
-  return true;
 }
 
 std::vector<std::string> names_of(Pid pid) {
   std::vector<std::string> found;
   const std::lock_guard lock(names().mutex);
-  for (const auto& [name, owner] : names().pids) {
-    if (owner == pid) found.push_back(name);
+  for (const auto& [name, entry] : names().entries) {
+    if (entry.owner == pid) found.push_back(name);
   }
   std::sort(found.begin(), found.end());
   return found;
@@ -79,9 +117,10 @@ std::vector<std::string> names_of(Pid pid) {
 
 bool free_name(std::string_view name, Pid pid) {
   const std::lock_guard lock(names().mutex);
-  const auto found = names().pids.find(name);
-  if (found == names().pids.end() || found->second != pid) return false;
-  names().pids.erase(found);
+  const auto found = names().entries.find(name);
+  if (found == names().entries.end() || found->second.owner != pid) return false;
+  found->second.owner = {};
+  names().drop_if_unused(found);
   return true;
 }
 

@@ -1,6 +1,7 @@
 // Names of actors, for the whole process. Shared and locked: any thread.
 #pragma once
 
+#include <cstdint>
 #include <optional>
 #include <stdexcept>
 #include <string>
@@ -30,6 +31,9 @@ namespace detail {
 
 // False if it is taken.
 bool claim_name(std::string_view name, Pid pid);
+// **Blocks.** until somebody has the name: who it is, or nobody if the deadline came first. Only
+// those who wait for this name are woken when it is taken, and each looks for itself.
+Pid wait_for_name(std::string_view name, std::int64_t deadline);
 // Frees it if it is that actor's; false if it is not.
 bool free_name(std::string_view name, Pid pid);
 // Looks at every name there is.

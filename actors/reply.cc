@@ -24,7 +24,7 @@ inline void close_cell(ReplyCell& cell, ReplyState state) noexcept {
   cell.state = state;
   cell.caller->reply_cell = nullptr;
   Task& task = *cell.caller->task;
-  if (task.state == TaskState::parked) task.hub->wake(task, task.epoch, ParkResult::woken);
+  if (task.state == TaskState::parked) task.hub->end_park(task, ParkResult::woken);
 }
 
 struct FailurePost final : PostNode {

@@ -134,7 +134,7 @@ void AresChannel::on_answer(void* query, int status, int, ares_addrinfo* list) {
   answered.state_ = AresQuery::State::answered;
   channel.remove_wanted();
   // Without its poller the hub has ended, and runs nobody any more.
-  if (channel.is_usable()) wake_parked(answered.task_, answered.epoch_);
+  if (channel.is_usable()) answered.waker_.wake();
 }
 
 void AresChannel::leave(AresQuery& query) noexcept {

@@ -13,7 +13,8 @@ AresQuery::~AresQuery() {
 
 bool AresQuery::wait(std::int64_t deadline) {
   while (state_ == State::asked) {
-    epoch_ = task_.epoch;
+    const Waiting waiting(task_);
+    waker_ = waiting.waker();
     const ParkResult result = park("dns.resolve", deadline);
     if (result == ParkResult::interrupted) throw_pending();
     if (result == ParkResult::expired) break;

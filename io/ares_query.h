@@ -10,7 +10,7 @@
 #include <vector>
 
 #include "greenroom/io/address.h"
-#include "greenroom/scheduler/task.h"
+#include "greenroom/scheduler/waker.h"
 
 struct ares_addrinfo;
 
@@ -43,7 +43,7 @@ class AresQuery {
 
   AresChannel& channel_;
   Task& task_;
-  std::uint64_t epoch_ = 0;  // of the park
+  Waker waker_;  // of the park
   State state_ = State::made;
   std::error_code error_;
   ares_addrinfo* list_ = nullptr;  // owned

@@ -4,7 +4,6 @@
 
 #include "greenroom/io/fd_poller.h"
 #include "greenroom/io/next_line.h"
-#include "greenroom/io/task_waiter.h"
 #include "greenroom/scheduler/dump.h"
 #include "greenroom/scheduler/hub.h"
 
@@ -86,24 +85,23 @@ bool LineClause::try_take() {
   return true;
 }
 
-void LineClause::arm(Task& task) {
+void LineClause::arm(Waker receiver) {
   StreamSocket& socket = StreamAccess::socket(*lines_.stream_, "tcp.read");
-  task_ = &task;
-  epoch_ = task.epoch;
+  waker_ = receiver;
   socket.enter(Direction::read, *this);
   socket_ = &socket;
   socket.want(Direction::read);
 }
 
 void LineClause::disarm() noexcept {
-  if (is_told_) poller_of(*task_->hub).remove_told();
+  if (is_told_) poller_of(*waker_.task().hub).remove_told();
   is_told_ = false;
   if (socket_) socket_->leave(Direction::read, *this);
   socket_ = nullptr;
 }
 
 bool LineClause::on_ready() noexcept {
-  if (wake_parked(*task_, epoch_)) {
+  if (waker_.wake()) {
     is_told_ = true;
     socket_->poller().add_told();
   }
@@ -112,10 +110,10 @@ bool LineClause::on_ready() noexcept {
 
 void LineClause::on_end(int) noexcept {
   socket_ = nullptr;  // try_take finds the stream closed, and says so
-  wake_parked(*task_, epoch_);
+  waker_.wake();
 }
 
-std::string LineClause::describe() const { return detail::describe(*task_); }
+std::string LineClause::describe() const { return detail::describe(waker_.task()); }
 
 }  // namespace detail
 }  // namespace greenroom

@@ -24,8 +24,8 @@ class LineClause : private Waiter {
   // A line, or the end of the stream, has come and is taken. Never parks. Throws IoError, and
   // ConcurrentUse if another greenlet reads.
   bool try_take();
-  // Wakes the task when try_take may succeed.
-  void arm(Task& task);
+  // Wakes the receiver when try_take may succeed.
+  void arm(Waker receiver);
   void disarm() noexcept;
 
  protected:
@@ -39,8 +39,7 @@ class LineClause : private Waiter {
 
   tcp::Lines& lines_;
   StreamSocket* socket_ = nullptr;  // while armed
-  Task* task_ = nullptr;
-  std::uint64_t epoch_ = 0;
+  Waker waker_;
   bool is_told_ = false;
 };
 

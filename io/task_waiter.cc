@@ -5,12 +5,6 @@
 
 namespace greenroom::detail {
 
-bool wake_parked(Task& task, std::uint64_t epoch) noexcept {
-  // Between an interrupt and its throw a task may be in the ready queue with an epoch that has not
-  // moved.
-  return task.state == TaskState::parked && wake(task, epoch);
-}
-
 TaskWaiter::TaskWaiter(Descriptor& descriptor, Direction direction, Task& task,
                        std::int64_t deadline)
     : descriptor_(&descriptor),
@@ -29,7 +23,8 @@ TaskWaiter::~TaskWaiter() {
 
 ParkResult TaskWaiter::park(const char* reason, std::int64_t deadline) {
   if (end_error_ != 0) throw_io_error(end_error_, reason, address_);
-  epoch_ = task_.epoch;
+  const Waiting waiting(task_);
+  waker_ = waiting.waker();
   const ParkResult result =
       detail::park(reason, deadline, {WaitsFor::Kind::descriptor, static_cast<std::uint64_t>(fd_)});
   if (is_told_) poller_->remove_told();
@@ -52,7 +47,7 @@ void TaskWaiter::pause(const char* reason, std::int64_t until) {
 
 bool TaskWaiter::on_ready() noexcept {
   if (is_pausing_) return false;
-  if (wake_parked(task_, epoch_)) {
+  if (waker_.wake()) {
     is_told_ = true;
     poller_->add_told();
   }
@@ -62,7 +57,7 @@ bool TaskWaiter::on_ready() noexcept {
 void TaskWaiter::on_end(int error) noexcept {
   descriptor_ = nullptr;
   end_error_ = error;
-  wake_parked(task_, epoch_);
+  waker_.wake();
 }
 
 std::string TaskWaiter::describe() const { return detail::describe(task_); }

@@ -8,9 +8,6 @@
 
 namespace greenroom::detail {
 
-// Wakes a task that is parked since `epoch` was read. True if this wake won.
-bool wake_parked(Task& task, std::uint64_t epoch) noexcept;
-
 // The current greenlet as a waiter, for the length of an operation. In its frame.
 class TaskWaiter final : public Waiter {
  public:
@@ -37,8 +34,8 @@ class TaskWaiter final : public Waiter {
   Task& task_;
   FdPoller* poller_;
   std::int64_t deadline_;
-  std::uint64_t epoch_ = 0;  // of its park
-  Address address_;          // for the message when the descriptor has ended
+  Waker waker_;      // of its latest park
+  Address address_;  // for the message when the descriptor has ended
   int fd_;
   int end_error_ = 0;
   Direction direction_;

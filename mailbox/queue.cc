@@ -38,8 +38,9 @@ void QueueBase::task_done() {
 // Wakes the waiter if it still waits. One on another hub counts as waiting: should it have left, it
 // finds what it was given.
 bool QueueBase::win(WaitNode& node) {
-  if (node.task->hub == Hub::current_if_any()) return wake(*node.task, node.epoch);
-  wake_from_anywhere(*node.task, node.epoch);
+  const Waker waker = node.waiting.waker();
+  if (waker.task().hub == Hub::current_if_any()) return waker.wake();
+  waker.wake_from_anywhere();
   return true;
 }
 

@@ -85,11 +85,11 @@ inline constexpr bool is_when<WhenClause<Guard, Body>> = true;
 // every 16th time before it, so that mail that never ends does not shut a source out; when it parks
 // it arms every source and disarms them all after.
 template <class C>
-concept ExternalClause = requires(C& clause, detail::Task& task) {
+concept ExternalClause = requires(C& clause, detail::Waker waker) {
   typename std::remove_cvref_t<C>::is_external_clause;
   { clause.try_take() } -> std::same_as<bool>;  // something was there and is taken; must not park
   clause.run();                                 // after a true try_take: the body
-  clause.arm(task);                             // wake the task when try_take may succeed
+  clause.arm(waker);                            // wake the receiver when try_take may succeed
   clause.disarm();
 };
 
@@ -225,8 +225,8 @@ R dispatch_source(std::size_t index, Clauses& clauses) {
 template <class Clauses>
 class ArmedSources {
  public:
-  ArmedSources(Clauses& clauses, Task& task) : clauses_(clauses) {
-    std::apply([&](auto&... clause) { (arm(clause, task), ...); }, clauses_);
+  ArmedSources(Clauses& clauses, Task& task) : waiting_(task), clauses_(clauses) {
+    std::apply([&](auto&... clause) { (arm(clause, waiting_.waker()), ...); }, clauses_);
   }
   ~ArmedSources() {
     std::apply([](auto&... clause) { (disarm(clause), ...); }, clauses_);
@@ -236,13 +236,14 @@ class ArmedSources {
 
  private:
   template <class C>
-  static void arm([[maybe_unused]] C& clause, [[maybe_unused]] Task& task) {
-    if constexpr (ExternalClause<C>) clause.arm(task);
+  static void arm([[maybe_unused]] C& clause, [[maybe_unused]] Waker waker) {
+    if constexpr (ExternalClause<C>) clause.arm(waker);
   }
   template <class C>
   static void disarm([[maybe_unused]] C& clause) {
     if constexpr (ExternalClause<C>) clause.disarm();
   }
+  const Waiting waiting_;
   Clauses& clauses_;
 };
 

@@ -27,6 +27,8 @@ class Event {
   bool wait(Wait wait = Wait::forever());
 
  private:
+  struct Waiter;
+
   mutable std::mutex mutex_;
   bool is_set_ = false;
   detail::WaitQueue waiters_;

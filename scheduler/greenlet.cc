@@ -106,31 +106,28 @@ namespace {
 
 // A joiner on the greenlet's own hub: in the parked frame.
 struct Joiner final : ExitObserver {
-  explicit Joiner(Task& task) : ExitObserver(&wake_joiner), waiter(&task), epoch(task.epoch) {}
+  explicit Joiner(Task& task) : ExitObserver(&wake_joiner), waiting(task) {}
   ~Joiner() { unlink(); }
   static void wake_joiner(ExitObserver& observer, GreenletTask&) noexcept {
-    auto& self = static_cast<Joiner&>(observer);
-    wake(*self.waiter, self.epoch);
+    static_cast<Joiner&>(observer).waiting.waker().wake();
   }
-  Task* waiter;
-  std::uint64_t epoch;
+  const Waiting waiting;
 };
 
 // A joiner on another hub: lives with the greenlet, holds the waiting task. A waiter that has left,
 // perhaps with its whole hub, is not found any more.
 struct RemoteJoiner final : ExitObserver {
-  explicit RemoteJoiner(Task& task)
-      : ExitObserver(&wake_joiner), waiter(&task), epoch(task.epoch), port(task.hub->port()) {
-    add_reference(task);
+  explicit RemoteJoiner(Waker waiter)
+      : ExitObserver(&wake_joiner), waker(waiter), port(waiter.task().hub->port()) {
+    add_reference(waker.task());
   }
   static void wake_joiner(ExitObserver& observer, GreenletTask&) noexcept {
     auto* self = static_cast<RemoteJoiner*>(&observer);
-    wake_by_post(self->port, *self->waiter, self->epoch);
-    drop_reference(*self->waiter);
+    self->waker.wake_by_post(self->port);
+    drop_reference(self->waker.task());
     delete self;
   }
-  Task* waiter;
-  std::uint64_t epoch;
+  const Waker waker;
   Port& port;
 };
 
@@ -182,16 +179,17 @@ bool GreenletHandle::join(Wait wait) const {
       result = park("greenlet.join", deadline, waits_for);
     } else {
       const Hold hold = self.hub->hold_for_news_from(target.home->number());
-      auto* joiner = new RemoteJoiner(self);
+      const Waiting waiting(self);
+      auto* joiner = new RemoteJoiner(waiting.waker());
       on_home(target, [joiner](GreenletTask& home) {
         home.has_ended() ? RemoteJoiner::wake_joiner(*joiner, home) : home.add_observer(*joiner);
       });
       result = park("greenlet.join", deadline, waits_for);
     }
-    if (result != ParkResult::interrupted) return target.has_ended();
-    throw_pending();
-    // The timeout that interrupted it was cancelled by somebody else.
+    // It may go on: the timeout that interrupted it was cancelled by somebody else.
+    if (result == ParkResult::interrupted) throw_pending();
     if (target.has_ended()) return true;
+    if (result == ParkResult::expired) return false;
   }
 }
 
@@ -253,23 +251,25 @@ namespace green {
 
 namespace {
 
+// What joinall knows of those that live on its hub.
+struct Gathering {
+  std::vector<Greenlet<>> ended;
+  std::size_t pending = 0;
+  detail::Waker waker;  // of the present park; one that is over takes no wake
+};
+
 // One of joinall's observers: in its frame.
 struct GroupJoiner final : detail::ExitObserver {
-  GroupJoiner(detail::Task& task, std::vector<Greenlet<>>& order, std::size_t& count)
-      : ExitObserver(&note), waiter(task), ended(order), pending(count) {
-    ++pending;
+  explicit GroupJoiner(Gathering& all) : ExitObserver(&note), gathering(all) {
+    ++gathering.pending;
   }
   ~GroupJoiner() { unlink(); }
   static void note(detail::ExitObserver& observer, detail::GreenletTask& task) noexcept {
-    auto& self = static_cast<GroupJoiner&>(observer);
-    self.ended.emplace_back(task);
-    if (--self.pending == 0 && self.waiter.state == detail::TaskState::parked) {
-      detail::wake(self.waiter, self.waiter.epoch);
-    }
+    Gathering& all = static_cast<GroupJoiner&>(observer).gathering;
+    all.ended.emplace_back(task);
+    if (--all.pending == 0) all.waker.wake();
   }
-  detail::Task& waiter;
-  std::vector<Greenlet<>>& ended;
-  std::size_t& pending;
+  Gathering& gathering;
 };
 
 }  // namespace
@@ -277,9 +277,9 @@ struct GroupJoiner final : detail::ExitObserver {
 std::vector<Greenlet<>> joinall(const std::vector<Greenlet<>>& greenlets, Wait wait) {
   detail::Task& self = detail::enter_blocking_call();
   const std::int64_t deadline = wait.to_deadline();
-  std::vector<Greenlet<>> ended;
+  Gathering gathering;
+  std::vector<Greenlet<>>& ended = gathering.ended;
   std::vector<Greenlet<>> elsewhere;
-  std::size_t pending = 0;
   std::deque<GroupJoiner> joiners;
   for (const Greenlet<>& greenlet : greenlets) {
     if (greenlet.ready()) {
@@ -287,10 +287,12 @@ std::vector<Greenlet<>> joinall(const std::vector<Greenlet<>>& greenlets, Wait w
     } else if (greenlet.task().hub != self.hub) {
       elsewhere.push_back(greenlet);
     } else {
-      greenlet.task().add_observer(joiners.emplace_back(self, ended, pending));
+      greenlet.task().add_observer(joiners.emplace_back(gathering));
     }
   }
-  while (pending > 0 && !wait.is_poll()) {
+  while (gathering.pending > 0 && !wait.is_poll()) {
+    const detail::Waiting waiting(self);
+    gathering.waker = waiting.waker();
     const detail::ParkResult result = detail::park("joinall", deadline);
     if (result == detail::ParkResult::interrupted) detail::throw_pending();
     if (result == detail::ParkResult::expired) break;
@@ -299,7 +301,7 @@ std::vector<Greenlet<>> joinall(const std::vector<Greenlet<>>& greenlets, Wait w
     const auto until = clock::time_point(clock::duration(deadline));
     if (greenlet.join(wait.is_forever() ? wait : Wait(until))) ended.push_back(greenlet);
   }
-  return ended;
+  return std::move(ended);
 }
 
 void killall(const std::vector<Greenlet<>>& greenlets, std::exception_ptr exception, Wait wait) {

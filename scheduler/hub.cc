@@ -103,7 +103,7 @@ void Hub::wait_until_alone(std::int64_t deadline) {
 
 void Hub::tell_if_alone() noexcept {
   if (task_count_ == 1 && wants_to_be_alone_ && thread_task_->state == TaskState::parked)
-    wake(*thread_task_, thread_task_->epoch, ParkResult::woken);
+    end_park(*thread_task_, ParkResult::woken);
 }
 
 void Hub::start(Task& task) {
@@ -334,11 +334,14 @@ std::pair<const std::byte*, const std::byte*> Hub::stack_bounds(const Task& task
 namespace {
 
 void expire(detail::TimerNode& node) noexcept {
-  const auto& timer = static_cast<detail::ParkDeadline::Timer&>(node);
-  timer.task->hub->wake(*timer.task, timer.epoch, ParkResult::expired);
+  static_cast<detail::ParkDeadline::Timer&>(node).waker.wake(ParkResult::expired);
 }
 
 }  // namespace
+
+bool detail::Waker::wake(ParkResult result) const noexcept {
+  return task_ && task_->hub->wake(*this, result);
+}
 
 void detail::ParkDeadline::arm_all(TimerWheel& timers, std::int64_t now) noexcept {
   for (ParkDeadline* deadline = next_; deadline != this;) {
@@ -346,8 +349,7 @@ void detail::ParkDeadline::arm_all(TimerWheel& timers, std::int64_t now) noexcep
     Task& task = *deadline->task_;
     Timer& timer = *new (&deadline->timer) Timer;
     timer.fire = &expire;
-    timer.task = &task;
-    timer.epoch = task.epoch;
+    timer.waker = Waker(task, task.epoch);
     // One that is awake already, and only waits for its turn, is not armed any more.
     if (task.state == TaskState::parked) {
       task.park->deadline = close_deadline(task.park->deadline, now);

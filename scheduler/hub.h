@@ -189,12 +189,11 @@ class Hub {
                                                      const char* reason, std::int64_t deadline,
                                                      detail::WaitsFor waits_for) noexcept;
   detail::ParkResult yield() noexcept;
-  bool wake(detail::Task& task, std::uint64_t epoch, detail::ParkResult result) noexcept {
-    if (task.epoch != epoch) return false;
+  // Wakes a task that is parked, and known to be in the park that is to end: see waker.h.
+  void end_park(detail::Task& task, detail::ParkResult result) noexcept {
     ++task.epoch;
     task.result = result;
     make_ready(task);
-    return true;
   }
 
   // Units of the running slice's budget; false: it is spent, yield before the attempt.
@@ -257,7 +256,15 @@ class Hub {
   friend struct detail::DebugLayout;
   friend struct detail::StallSnapshot;
   friend struct HubBinding;
+  friend class detail::Waker;
   Hub();
+
+  bool wake(const detail::Waker& waker, detail::ParkResult result) noexcept {
+    detail::Task& task = waker.task();
+    if (task.epoch != waker.epoch_ || task.state != detail::TaskState::parked) return false;
+    end_park(task, result);
+    return true;
+  }
 
   // What is left of the running one.
   struct Slice {

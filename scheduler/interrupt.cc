@@ -97,7 +97,7 @@ bool may_interrupt(Task& task, const UnwindContext& primitive) noexcept {
 void interrupt_park(Task& task) noexcept {
   if (task.state == TaskState::parked && task.park->may_throw &&
       may_interrupt(task, task.park->primitive)) {
-    task.hub->wake(task, task.epoch, ParkResult::interrupted);
+    task.hub->end_park(task, ParkResult::interrupted);
   }
 }
 

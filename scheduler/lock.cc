@@ -1,5 +1,6 @@
 #include "greenroom/scheduler/lock.h"
 
+#include <cassert>
 #include <limits>
 
 #include "greenroom/scheduler/hub.h"
@@ -13,10 +14,11 @@ GrantNode* grant_to_first(WaitQueue& waiters) {
   while (!waiters.empty()) {
     auto& node = static_cast<GrantNode&>(waiters.front());
     node.unlink();
-    if (node.task->hub == Hub::current_if_any()) {
-      if (!wake(*node.task, node.epoch)) continue;  // timed out or killed: it has not run yet
+    const Waker waker = node.waiting.waker();
+    if (waker.task().hub == Hub::current_if_any()) {
+      if (!waker.wake()) continue;  // timed out or killed: it has not run yet
     } else {
-      wake_from_anywhere(*node.task, node.epoch);
+      waker.wake_from_anywhere();
     }
     node.is_granted = true;
     return &node;
@@ -68,11 +70,16 @@ bool Semaphore::wait_until_free(Wait wait, Purpose purpose) {
     const ParkResult result = detail::park(reason_, deadline);
     lock.lock();
     node.unlink();
-    if (result != ParkResult::interrupted) return node.is_granted;
-    if (node.is_granted && purpose == Purpose::take) give_one();
-    lock.unlock();
-    detail::throw_pending();
-    lock.lock();
+    if (result == ParkResult::interrupted) {
+      if (node.is_granted && purpose == Purpose::take) give_one();
+      lock.unlock();
+      detail::throw_pending();
+      lock.lock();
+    } else if (node.is_granted) {
+      return true;
+    } else if (result == ParkResult::expired) {
+      return false;
+    }
   }
 }
 
@@ -104,6 +111,17 @@ int Semaphore::counter() const {
 }
 
 // Lock and RLock.
+
+namespace {
+
+// Without a limit there is no refusal: what follows relies on having the lock.
+void must_hold([[maybe_unused]] bool has_it) { assert(has_it); }
+
+}  // namespace
+
+void Lock::lock() { must_hold(acquire()); }
+
+void RLock::lock() { must_hold(acquire()); }
 
 bool RLock::acquire(Wait wait) {
   const detail::Task& self = detail::enter_blocking_call();
@@ -172,8 +190,11 @@ bool Condition::wait_until(std::int64_t deadline) {
       const Uncancellable must_hold_the_lock;
       lock_.lock();
     }
-    if (result != ParkResult::interrupted) return node.is_granted;
-    detail::throw_pending();
+    if (result == ParkResult::interrupted) {
+      detail::throw_pending();
+    } else if (node.is_granted || result == ParkResult::expired) {
+      return node.is_granted;
+    }
   }
 }
 
@@ -218,7 +239,7 @@ int Barrier::wait(Wait wait) {
     node.unlink();
     if (node.outcome == Outcome::all_came) return index;
     if (node.outcome == Outcome::broken) throw BrokenBarrier();
-    if (result != ParkResult::interrupted) {
+    if (result == ParkResult::expired) {
       break_rounds();
       throw BrokenBarrier();
     }
@@ -253,7 +274,7 @@ void Barrier::dismiss(std::uint64_t round, Outcome outcome) {
     if (node.round > round) return;
     node.unlink();
     node.outcome = outcome;
-    detail::wake_from_anywhere(*node.task, node.epoch);
+    node.waiting.waker().wake_from_anywhere();
   }
 }
 

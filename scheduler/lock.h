@@ -89,7 +89,7 @@ class Lock : private Semaphore {
   Lock() : Semaphore(1, 1, "lock.acquire") {}
 
   // **Blocks.** until it is free.
-  void lock() { acquire(); }
+  void lock();
   // Any thread; never parks and never switches.
   bool try_lock() { return try_acquire(); }
   // std::logic_error if it is not locked. Any thread.
@@ -109,7 +109,8 @@ class RLock {
   // Throws std::logic_error in any greenlet but the owner.
   void release();
 
-  void lock() { acquire(); }
+  // **Blocks.** as acquire() without a limit.
+  void lock();
   // Never parks.
   bool try_lock();
   void unlock() { release(); }

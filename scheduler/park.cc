@@ -32,19 +32,14 @@ Task& enter_blocking_call_slowly(Hub& hub) {
   return *self;
 }
 
-bool wake(Task& task, std::uint64_t epoch, ParkResult result) noexcept {
-  return task.hub->wake(task, epoch, result);
-}
-
 namespace {
 
 struct WakePost final : PostNode {
-  Task* task = nullptr;
-  std::uint64_t epoch = 0;
+  Waker waker;
 };
 
 void drop_wake(WakePost& post) noexcept {
-  drop_reference(*post.task);
+  drop_reference(post.waker.task());
   post.~WakePost();
   release_block(&post, sizeof(WakePost));
 }
@@ -52,26 +47,25 @@ void drop_wake(WakePost& post) noexcept {
 void deliver_wake(Hub& hub, PostNode& node) {
   auto& post = static_cast<WakePost&>(node);
   // The task's hub may have ended and another one have got its port.
-  if (post.task->hub == &hub) hub.wake(*post.task, post.epoch, ParkResult::woken);
+  if (post.waker.task().hub == &hub) post.waker.wake();
   drop_wake(post);
 }
 
 }  // namespace
 
-void wake_from_anywhere(Task& task, std::uint64_t epoch) {
-  if (task.hub == Hub::current_if_any()) {
-    wake(task, epoch);
-    return;
+void Waker::wake_from_anywhere() const {
+  if (task_->hub == Hub::current_if_any()) {
+    wake();
+  } else {
+    wake_by_post(task_->hub->port());
   }
-  wake_by_post(task.hub->port(), task, epoch);
 }
 
-void wake_by_post(Port& port, Task& task, std::uint64_t epoch) {
+void Waker::wake_by_post(Port& port) const {
   auto* post = new (allocate_block(sizeof(WakePost))) WakePost;
   post->deliver = &deliver_wake;
-  post->task = &task;
-  post->epoch = epoch;
-  add_reference(task);
+  post->waker = *this;
+  add_reference(*task_);
   if (!port.push(*post)) drop_wake(*post);
 }
 
@@ -79,7 +73,7 @@ void WaitQueue::wake_all() {
   while (!empty()) {
     WaitNode& node = front();
     node.unlink();
-    wake_from_anywhere(*node.task, node.epoch);
+    node.waiting.waker().wake_from_anywhere();
   }
 }
 
@@ -96,8 +90,8 @@ void sleep(std::chrono::nanoseconds duration) {
   }
   const std::int64_t deadline = detail::add_saturated(detail::now_nanoseconds(), duration.count());
   // The timeout that interrupted it may have been cancelled by somebody else: then it sleeps on.
-  while (detail::park("sleep", deadline, {detail::WaitsFor::Kind::timer, 0}) ==
-         detail::ParkResult::interrupted) {
+  while (detail::park("sleep", deadline, {detail::WaitsFor::Kind::timer, 0}) !=
+         detail::ParkResult::expired) {
     detail::throw_pending();
   }
 }

@@ -8,8 +8,10 @@
 //   3. puts a WaitNode (or a Waker) where the wake will come from, and parks;
 //   4. if interrupted: gives back what it holds, passes on what it was granted, then
 //   throw_pending().
-// A wake is won once: the task's epoch moves, and a later wake with the old epoch answers false, so
-// notify-one goes on to the next waiter.
+// A wake is won once: a later one answers false, so notify-one goes on to the next waiter. A wake
+// that comes after its wait is over does nothing, however that ended: waker.h has the rule. What a
+// primitive answers it takes from its own node and from the deadline, never from having been woken
+// alone.
 #pragma once
 
 #include <cstdint>
@@ -17,10 +19,9 @@
 #include "greenroom/scheduler/stack_walk.h"
 #include "greenroom/scheduler/task.h"
 #include "greenroom/scheduler/time.h"
+#include "greenroom/scheduler/waker.h"
 
 namespace greenroom::detail {
-
-class Port;
 
 // What a parked task waits for, for dumps and the wait-for graph.
 struct WaitsFor {
@@ -63,20 +64,16 @@ Task& enter_blocking_call();
 // Ready again, behind everything that is ready now.
 ParkResult yield_now() noexcept;
 
-// Wakes `task`, which lives on the current hub, if it is still in the park that `epoch` was read
-// for. True if this wake won.
-bool wake(Task& task, std::uint64_t epoch, ParkResult result = ParkResult::woken) noexcept;
+// A place in a WaitQueue.
+struct WaitLink {
+  WaitLink* next = nullptr;
+  WaitLink* previous = nullptr;
+};
 
-// The same from any thread; the task is referenced until the wake arrives. Cannot tell whether it
-// won.
-void wake_from_anywhere(Task& task, std::uint64_t epoch);
-
-// The same for a task that is referenced and may have left with its hub: `port` was its hub's.
-void wake_by_post(Port& port, Task& task, std::uint64_t epoch);
-
-// A waiter in the frame of a parked task: on a WaitQueue until it is woken or its frame ends.
-struct WaitNode {
-  explicit WaitNode(Task& waiter) : task(&waiter), epoch(waiter.epoch) {}
+// A waiter in the frame of a task that is about to park, and does so at most once: on a WaitQueue
+// until it is woken or its frame ends.
+struct WaitNode : WaitLink {
+  explicit WaitNode(Task& waiter) : waiting(waiter) {}
   ~WaitNode() { unlink(); }
   WaitNode(const WaitNode&) = delete;
   WaitNode& operator=(const WaitNode&) = delete;
@@ -88,26 +85,18 @@ struct WaitNode {
     next = previous = nullptr;
   }
 
-  Task* task;
-  std::uint64_t epoch;
-  WaitNode* next = nullptr;
-  WaitNode* previous = nullptr;
-
- private:
-  friend class WaitQueue;
-  WaitNode() : task(nullptr), epoch(0), next(this), previous(this) {}
+  const Waiting waiting;
 };
 
 // Waiters in arrival order. Not thread-safe: one hub's, or under its owner's lock.
 class WaitQueue {
  public:
   WaitQueue() = default;
-  ~WaitQueue() { head_.next = nullptr; }
   WaitQueue(const WaitQueue&) = delete;
   WaitQueue& operator=(const WaitQueue&) = delete;
 
   bool empty() const { return head_.next == &head_; }
-  WaitNode& front() { return *head_.next; }
+  WaitNode& front() { return static_cast<WaitNode&>(*head_.next); }
   void push_back(WaitNode& node) { insert_before(head_, node); }
   // For a waiter whose turn came to nothing.
   void push_front(WaitNode& node) { insert_before(front(), node); }
@@ -116,14 +105,14 @@ class WaitQueue {
   void wake_all();
 
  private:
-  static void insert_before(WaitNode& place, WaitNode& node) {
+  static void insert_before(WaitLink& place, WaitNode& node) {
     node.previous = place.previous;
     node.next = &place;
     place.previous->next = &node;
     place.previous = &node;
   }
 
-  WaitNode head_;
+  WaitLink head_{&head_, &head_};
 };
 
 }  // namespace greenroom::detail

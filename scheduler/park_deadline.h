@@ -4,16 +4,15 @@
 
 #include <cstdint>
 
-#include "greenroom/scheduler/task.h"
 #include "greenroom/scheduler/timer_wheel.h"
+#include "greenroom/scheduler/waker.h"
 
 namespace greenroom::detail {
 
 class ParkDeadline {
  public:
   struct Timer : TimerNode {
-    Task* task;
-    std::uint64_t epoch;
+    Waker waker;
   };
   // The head of a ring.
   ParkDeadline() : next_(this), previous_(this) {}

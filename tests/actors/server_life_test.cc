@@ -301,7 +301,7 @@ TEST_P(Server, NameThatWaitsIsThereWhenItComes) {
     for (int i = 0; i < 3; ++i)
       callers.push_back(green::spawn([&] { return call(name.waiting(), Desk::Get{}, 10s); }));
     for (auto& caller : callers) wait_for_state(caller.pid(), "parked in call.waiting_for_name");
-    register_name("another name");  // wakes, and is not it
+    register_name("another name");  // is not it
     const auto server = start<Desk>(SpawnOptions{.name = "desk", .place = place()});
     for (auto& caller : callers) EXPECT_EQ(caller.get(patience), 0);
     end(server.pid());

@@ -231,7 +231,7 @@ TEST(Queue, AnItemThatComesAfterTheDeadlineStaysInTheQueue) {
     }
   });
   yield();
-  detail::wake(getter.task(), getter.task().epoch, detail::ParkResult::expired);
+  getter.task().hub->end_park(getter.task(), detail::ParkResult::expired);
   queue.put_nowait(1);
   getter.join();
   EXPECT_TRUE(was_empty);

@@ -80,7 +80,7 @@ TEST(Event, WaitIsTrueIfItIsSetBeforeTheTimedOutWaiterRuns) {
   Event event;
   auto late = spawn([&] { return event.wait(1h); });
   yield();
-  detail::wake(late.task(), late.task().epoch, detail::ParkResult::expired);
+  late.task().hub->end_park(late.task(), detail::ParkResult::expired);
   event.set();
   EXPECT_TRUE(late.get());
 }
@@ -185,7 +185,7 @@ TEST(AsyncResult, GetHasTheValueThatCameBeforeTheTimedOutReaderRan) {
   AsyncResult<int> result;
   auto late = spawn([&] { return result.get(1h); });
   yield();
-  detail::wake(late.task(), late.task().epoch, detail::ParkResult::expired);
+  late.task().hub->end_park(late.task(), detail::ParkResult::expired);
   result.set(3);
   EXPECT_EQ(late.get(), 3);
 }

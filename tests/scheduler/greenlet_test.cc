@@ -147,7 +147,7 @@ TEST(Join, IsTrueIfTheGreenletEndsBeforeTheTimedOutJoinerRuns) {
   auto joiner = spawn([&] { return target.join(1h); });
   yield();
   gate.set();  // the target is ready first
-  detail::wake(joiner.task(), joiner.task().epoch, detail::ParkResult::expired);
+  joiner.task().hub->end_park(joiner.task(), detail::ParkResult::expired);
   EXPECT_TRUE(joiner.get());
 }
 

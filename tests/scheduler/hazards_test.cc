@@ -749,11 +749,13 @@ TEST(Budget, OneThatNeverParksLetsTheOthersRun) {
 
 // 64 bits do not wrap in practice; should they, a stale wake is still refused.
 TEST(Epoch, WrapsWithoutMixingParksUp) {
-  auto body = [](green::Semaphore& semaphore) {
-    const detail::Task& self = *green::get_hub().current_task();
-    const_cast<detail::Task&>(self).epoch = UINT64_MAX - 1;
+  detail::Waker stale;
+  auto body = [&stale](green::Semaphore& semaphore) {
+    detail::Task& self = *green::get_hub().current_task();
+    self.epoch = UINT64_MAX - 1;
     int count = 0;
     for (int i = 0; i < 6; ++i) {
+      stale = detail::Waiting(self).waker();
       if (semaphore.acquire(i % 2 == 0 ? Wait(1us) : Wait::forever())) ++count;
     }
     return count;
@@ -764,8 +766,7 @@ TEST(Epoch, WrapsWithoutMixingParksUp) {
   while (!waiter.ready()) {
     if (!waiter.ready() && waiter.task().state == detail::TaskState::parked &&
         waiter.task().park->deadline == detail::no_deadline) {
-      const std::uint64_t stale = waiter.task().epoch - 1;
-      EXPECT_FALSE(detail::wake(waiter.task(), stale));
+      EXPECT_FALSE(stale.wake());
       semaphore.release();
       ++released;
     }

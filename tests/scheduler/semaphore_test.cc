@@ -25,7 +25,7 @@ using Log = std::vector<std::string>;
 
 // As if its deadline had come: it is on its way out and has not run yet.
 void expire(const Greenlet<>& greenlet) {
-  ASSERT_TRUE(detail::wake(greenlet.task(), greenlet.task().epoch, detail::ParkResult::expired));
+  greenlet.task().hub->end_park(greenlet.task(), detail::ParkResult::expired);
 }
 
 void kill_soon(const Greenlet<>& greenlet) {

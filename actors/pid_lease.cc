@@ -5,6 +5,7 @@
 
 #include "greenroom/actors/actor_hub.h"
 #include "greenroom/actors/placement.h"
+#include "greenroom/scheduler/crossing.h"
 #include "greenroom/scheduler/hub.h"
 
 namespace greenroom::detail {
@@ -14,6 +15,7 @@ std::uint64_t leased_number(Hub& here, Hub& home) {
   if (!mine.leases) mine.leases = std::make_unique<PidLeases>();
   PidLeases::Lease& lease = mine.leases->by_hub[home.id()];
   const std::uint64_t incarnation = ActorHub::of(home).incarnation;
+  cross();
   // Numbers of a hub that has ended and had the same port are nobody's.
   if (lease.incarnation != incarnation) lease = {incarnation, {}};
   if (lease.numbers.empty()) lease.numbers = PidTable::lease_new_block(ActorHub::of(home).pids);

@@ -4,6 +4,8 @@
 #include <mutex>
 #include <stdexcept>
 
+#include "greenroom/scheduler/crossing.h"
+
 namespace greenroom::detail {
 
 namespace {
@@ -18,7 +20,7 @@ std::uint64_t next_number(std::uint64_t number) noexcept {
 
 // What all hubs share: the blocks that belong to nobody, and the number of those ever made.
 struct PidTable::Directory {
-  std::mutex mutex;
+  SharedMutex mutex;
   std::vector<Block*> orphans;  // of hubs that have ended; their serials go on
   std::uint32_t made = 0;
   std::uint64_t first_serial = 1;

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "greenroom/actors/own_thread.h"
+#include "greenroom/scheduler/crossing.h"
 
 namespace greenroom::detail {
 
@@ -21,7 +22,7 @@ struct World {
 };
 
 struct Placements {
-  std::mutex mutex;
+  SharedMutex mutex;
   std::vector<World> worlds;
 };
 

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "greenroom/actors/options.h"
+#include "greenroom/scheduler/crossing.h"
 #include "greenroom/scheduler/hub.h"
 
 namespace greenroom::detail {
@@ -20,7 +21,7 @@ void unlist_hub(Hub& hub);
 // and one with a new thread waits for its first actor.
 struct Home {
   Hub* hub = nullptr;
-  std::unique_lock<std::mutex> is_listed = {};
+  std::unique_lock<SharedMutex> is_listed = {};
   Hold hold = {};
 };
 // own_thread starts a thread; throws std::system_error or std::runtime_error if there can be none.

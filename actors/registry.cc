@@ -6,6 +6,7 @@
 #include <string>
 #include <unordered_map>
 
+#include "greenroom/scheduler/crossing.h"
 #include "greenroom/scheduler/hub.h"
 #include "greenroom/scheduler/interrupt.h"
 #include "greenroom/scheduler/park.h"
@@ -29,7 +30,7 @@ struct Entry {
 
 struct Names {
   using Map = std::unordered_map<std::string, Entry, NameHash, std::equal_to<>>;
-  std::mutex mutex;
+  detail::SharedMutex mutex;
   Map entries;
 
   void drop_if_unused(Map::iterator entry) {

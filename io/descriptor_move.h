@@ -8,6 +8,7 @@
 #include <mutex>
 
 #include "greenroom/io/descriptor.h"
+#include "greenroom/scheduler/crossing.h"
 #include "greenroom/scheduler/event.h"
 #include "greenroom/scheduler/port.h"
 
@@ -36,7 +37,7 @@ class DescriptorMove {
   void let_go(const Hub& home);
 
   Descriptor& descriptor_;
-  std::mutex mutex_;
+  SharedMutex mutex_;
   bool is_let_go_ = false;
   bool is_cancelled_ = false;
 };

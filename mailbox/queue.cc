@@ -71,7 +71,7 @@ QueueBase::Putter* QueueBase::win_putter() {
   return nullptr;
 }
 
-void QueueBase::wait_for_promise(std::unique_lock<std::mutex>& lock, Task& self, Place place,
+void QueueBase::wait_for_promise(std::unique_lock<SharedMutex>& lock, Task& self, Place place,
                                  Wait wait, std::int64_t deadline) {
   for (;;) {
     if (is_shut_down_) throw green::ShutDown();
@@ -98,8 +98,8 @@ void QueueBase::wait_for_promise(std::unique_lock<std::mutex>& lock, Task& self,
   }
 }
 
-bool QueueBase::wait_for_room(std::unique_lock<std::mutex>& lock, Task& self, void* item, Wait wait,
-                              std::int64_t deadline) {
+bool QueueBase::wait_for_room(std::unique_lock<SharedMutex>& lock, Task& self, void* item,
+                              Wait wait, std::int64_t deadline) {
   if (wait.is_poll()) throw green::Full();
   Putter node(self, item);
   putters_.push_back(node);

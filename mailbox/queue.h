@@ -18,6 +18,7 @@
 #include <vector>
 
 #include "greenroom/mailbox/queue_container.h"
+#include "greenroom/scheduler/crossing.h"
 #include "greenroom/scheduler/event.h"
 #include "greenroom/scheduler/park.h"
 #include "greenroom/scheduler/time.h"
@@ -105,17 +106,17 @@ class QueueBase {
 
   // Parks until an item is promised to this greenlet; throws Empty, ShutDown or what is pending,
   // and then nothing is promised to it any more.
-  void wait_for_promise(std::unique_lock<std::mutex>& lock, Task& self, Place place, Wait wait,
+  void wait_for_promise(std::unique_lock<SharedMutex>& lock, Task& self, Place place, Wait wait,
                         std::int64_t deadline);
   // Parks until the item is placed, or there may be room (false); throws Full, ShutDown, what is
   // pending or what placing it threw, and then it was not placed.
-  bool wait_for_room(std::unique_lock<std::mutex>& lock, Task& self, void* item, Wait wait,
+  bool wait_for_room(std::unique_lock<SharedMutex>& lock, Task& self, void* item, Wait wait,
                      std::int64_t deadline);
   static bool win(WaitNode& node);
   // Wakes everybody; `dropped` items will never be got.
   void shut_down(std::size_t dropped);
 
-  mutable std::mutex mutex_;
+  mutable SharedMutex mutex_;
   const std::size_t capacity_;
   const QueueKind kind_;
   bool is_shut_down_ = false;

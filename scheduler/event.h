@@ -9,6 +9,7 @@
 #include <utility>
 #include <variant>
 
+#include "greenroom/scheduler/crossing.h"
 #include "greenroom/scheduler/interrupt.h"
 #include "greenroom/scheduler/park.h"
 #include "greenroom/scheduler/time.h"
@@ -29,7 +30,7 @@ class Event {
  private:
   struct Waiter;
 
-  mutable std::mutex mutex_;
+  mutable detail::SharedMutex mutex_;
   bool is_set_ = false;
   detail::WaitQueue waiters_;
 };
@@ -84,7 +85,7 @@ class AsyncResult {
 
   // Named as private members are, which they are to everybody else.
   // NOLINTBEGIN(readability-identifier-naming)
-  mutable std::mutex mutex_;
+  mutable detail::SharedMutex mutex_;
   std::optional<Value> value_;
   std::exception_ptr exception_;
   Event event_;

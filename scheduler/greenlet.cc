@@ -6,6 +6,7 @@
 #include <memory>
 #include <thread>
 
+#include "greenroom/scheduler/crossing.h"
 #include "greenroom/scheduler/dump.h"
 
 namespace greenroom {
@@ -48,6 +49,7 @@ void keep_exception(GreenletTask& task) noexcept {
 void end_greenlet(GreenletTask& task) noexcept {
   if (task.extension) task.extension->extension_ops->ended(task);
   task.outcome.store(task.ended_by, std::memory_order_release);
+  cross();
   while (task.observers.next != &task.observers) {
     ExitObserver& observer = *task.observers.next;
     observer.unlink();
@@ -169,6 +171,7 @@ bool GreenletHandle::join(Wait wait) const {
   GreenletTask& target = task();
   if (target.has_ended()) return true;
   if (wait.is_poll()) return false;
+  cross();
   const std::int64_t deadline = wait.to_deadline();
   const WaitsFor waits_for{WaitsFor::Kind::task, reinterpret_cast<std::uintptr_t>(&target)};
   for (;;) {
@@ -197,6 +200,7 @@ void GreenletHandle::kill(std::exception_ptr exception, Wait wait) const {
   Task& self = enter_blocking_call();
   GreenletTask& target = task();
   if (target.has_ended()) return;
+  cross();
   if (!exception) exception = std::make_exception_ptr(green::GreenletExit());
   if (&target == &self) std::rethrow_exception(exception);
   on_home(target, [exception](GreenletTask& home) {

@@ -40,6 +40,7 @@ namespace greenroom {
 namespace detail {
 
 class HubGroup;
+struct CrossingHooks;
 struct StallSnapshot;
 
 // The hub that is bound to the calling thread. For Hub::current(); what else there is per thread
@@ -83,6 +84,9 @@ class Environment {
   virtual std::size_t deliver(std::size_t count) noexcept = 0;
   // A task is about to park or to yield; or a server has dealt with its mail.
   virtual void suspending(Task& task) noexcept = 0;
+  // Another hub's thread could act now. True: this hub stops here, in the middle of its slice, and
+  // goes on at its next run_slice().
+  virtual bool crosses(Hub&) noexcept { return false; }
   // Null: nothing of that layer is simulated.
   virtual EnvironmentExtension* extension(Layer) noexcept { return nullptr; }
 };
@@ -120,8 +124,14 @@ class Hub {
   Hold hold();
 
   // Binds this hub to the calling thread, delivers what is due and runs one chosen task until it
-  // parks, yields or ends. False if nothing was ready. Only for hubs with an environment.
+  // parks, yields or ends; or goes on where a crossing has stopped it. Returns as well where one
+  // stops it: then it is in the middle. False if nothing was ready. Only for hubs with an
+  // environment.
   bool run_slice();
+  // Stopped by a crossing (crossing.h): there is a current task, or hub work, that is to go on.
+  bool is_in_the_middle() const { return is_in_the_middle_; }
+  // From now on crossings in simulations ask their environment. For good; any thread.
+  static void watch_crossings() noexcept;
   // The earliest time at which run_slice() would have something to do; no_deadline if nothing is
   // armed.
   std::int64_t next_event();
@@ -284,6 +294,10 @@ class Hub {
   [[gnu::always_inline]] void resume(detail::Task& task) noexcept;
   [[gnu::always_inline]] void switch_out(detail::Task& self) noexcept;
   void switch_to_driver() noexcept;
+  void do_simulated_work();
+  void cross() noexcept;
+  static Hub* simulated_current() noexcept;
+  static const detail::CrossingHooks simulation_hooks;
   [[gnu::always_inline]] void start_slice(detail::Task& task) noexcept;
   void finish(detail::Task& task);
   void end_latecomers();
@@ -329,7 +343,10 @@ class Hub {
   std::int64_t polled_at_ = 0;
   std::int64_t mail_from_outside_at_ = 0;
   std::int64_t stock_taken_at_ = 0;
-  int simulated_slices_ = 0;                 // how many the driver wants run
+  bool is_slice_wanted_ = false;             // by the driver of a simulation
+  bool has_run_task_ = false;                // in the present slice
+  bool is_in_the_middle_ = false;            // of a slice: see cross()
+  int shared_locks_ = 0;                     // SharedMutexes that its thread holds, in a simulation
   detail::PostNode* undelivered_ = nullptr;  // taken from the inbox, held back by a simulation
   detail::TimerWheel timers_;
   detail::ParkDeadline new_deadlines_;  // head of a ring

@@ -5,6 +5,7 @@
 #include <utility>
 #include <vector>
 
+#include "greenroom/scheduler/crossing.h"
 #include "greenroom/scheduler/dump.h"
 #include "greenroom/scheduler/hub.h"
 #include "greenroom/scheduler/interrupt.h"
@@ -18,7 +19,7 @@ struct HubGroup::State {
     bool is_quiet = false;
     bool is_posted_to = false;
   };
-  std::mutex mutex;
+  SharedMutex mutex;
   std::vector<Member> members;
 
   // With the lock. A quiet hub sends nothing, so if all are quiet and no inbox holds anything,

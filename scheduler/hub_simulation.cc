@@ -2,6 +2,7 @@
 #include <cassert>
 #include <utility>
 
+#include "greenroom/scheduler/crossing.h"
 #include "greenroom/scheduler/hub.h"
 
 namespace greenroom {
@@ -15,23 +16,22 @@ void Hub::switch_to_driver() noexcept {
   self.next = idle_runners_;
   idle_runners_ = &self;
   ++idle_runner_count_;
-  fiber_ = &thread_fiber_;
   self.switch_to(thread_fiber_, thread_);
 }
 
 // At the base of a runner: back to the driver, until it wants one more task run.
 Task* Hub::next_simulated() noexcept {
-  while (simulated_slices_ == 0) switch_to_driver();
-  --simulated_slices_;
-  return ready_.pop(environment_->choose(ready_.size()));
+  for (;;) {
+    while (!is_slice_wanted_) switch_to_driver();
+    is_slice_wanted_ = false;
+    do_simulated_work();
+    has_run_task_ = !ready_.empty();
+    if (has_run_task_) return ready_.pop(environment_->choose(ready_.size()));
+  }
 }
 
-bool Hub::run_slice() {
-  assert(environment_ && !current_);
-  Hub* const outer = bound_hub;
-  bind();
-  destroy_retired();
-  if (stacks_.has_surplus()) stacks_.give_back(detail::StackPool::HubState::about_to_sleep);
+// As housekeeping, at the base of a runner: so a crossing can stop it.
+void Hub::do_simulated_work() {
   housekept_at_ = environment_->now();
   load_.store(task_count_, std::memory_order_relaxed);
   // What was held back before comes first: per sender nothing overtakes.
@@ -47,27 +47,75 @@ bool Hub::run_slice() {
   poller_->poll(0);
   new_deadlines_.arm_all(timers_, housekept_at_);
   timers_.fire_due(housekept_at_);
-  const bool ran = !ready_.empty();
-  if (ran) {
-    simulated_slices_ = 1;
-    Fiber& runner = take_runner();
-    fiber_ = &runner;
-    thread_fiber_.switch_to(runner, thread_);
-    fiber_ = nullptr;
+}
+
+bool Hub::run_slice() {
+  assert(environment_);
+  Hub* const outer = bound_hub;
+  bind();
+  if (!std::exchange(is_in_the_middle_, false)) {
+    assert(!current_ && !fiber_);
+    destroy_retired();
+    if (stacks_.has_surplus()) stacks_.give_back(detail::StackPool::HubState::about_to_sleep);
+    is_slice_wanted_ = true;
+    fiber_ = &take_runner();
   }
+  thread_fiber_.switch_to(*fiber_, thread_);
+  if (!is_in_the_middle_) fiber_ = nullptr;
   bound_hub = outer;
   if (outer)
     outer->bind();
   else
     detail::thread_block_pool = nullptr;
-  return ran;
+  return is_in_the_middle_ || has_run_task_;
 }
 
 std::int64_t Hub::next_event() {
+  if (is_in_the_middle_) return environment_->now();
   if (!ready_.empty() || undelivered_ || !port_.is_empty() || poller_->has_news())
     return environment_->now();
   new_deadlines_.arm_all(timers_, environment_->now());
   return timers_.next_deadline();
 }
+
+// Crossings.
+
+// Null: on this thread nothing is simulated now.
+Hub* Hub::simulated_current() noexcept {
+  return bound_hub && bound_hub->environment_ ? bound_hub : nullptr;
+}
+
+// Back to the driver, which may let other hubs go on first. A hub that begins or ends stands on no
+// fiber of its own, and is not stopped.
+void Hub::cross() noexcept {
+  if (shared_locks_ > 0 || !fiber_ || fiber_ == &thread_fiber_ || !environment_->crosses(*this))
+    return;
+  is_in_the_middle_ = true;
+  fiber_->switch_to(thread_fiber_, thread_);
+}
+
+constexpr detail::CrossingHooks Hub::simulation_hooks = {
+    .cross =
+        []() noexcept {
+          if (Hub* hub = simulated_current()) hub->cross();
+        },
+    .about_to_lock =
+        []() noexcept {
+          if (Hub* hub = simulated_current()) hub->cross();
+        },
+    .locked =
+        []() noexcept {
+          if (Hub* hub = simulated_current()) ++hub->shared_locks_;
+        },
+    .unlocked =
+        []() noexcept {
+          Hub* hub = simulated_current();
+          if (!hub) return;
+          --hub->shared_locks_;
+          hub->cross();
+        },
+};
+
+void Hub::watch_crossings() noexcept { detail::crossing_hooks.store(&simulation_hooks); }
 
 }  // namespace greenroom

@@ -251,7 +251,7 @@ int Barrier::wait(Wait wait) {
 }
 
 // Whoever arrives while the action runs belongs to the next round.
-void Barrier::finish_round(std::unique_lock<std::mutex>& lock) {
+void Barrier::finish_round(std::unique_lock<detail::SharedMutex>& lock) {
   const std::uint64_t round = round_++;
   arrived_ = 0;
   if (action_) {

@@ -13,6 +13,7 @@
 #include <mutex>
 #include <stdexcept>
 
+#include "greenroom/scheduler/crossing.h"
 #include "greenroom/scheduler/park.h"
 #include "greenroom/scheduler/time.h"
 
@@ -68,7 +69,7 @@ class Semaphore {
   int give_one();
   bool wait_until_free(Wait wait, Purpose purpose);
 
-  mutable std::mutex mutex_;
+  mutable detail::SharedMutex mutex_;
   int free_;         // 0 while anybody waits
   const int bound_;  // what release() may raise it to
   const char* const reason_;
@@ -163,7 +164,7 @@ class Condition {
 
   Lock own_;
   Lock& lock_;
-  std::mutex mutex_;  // guards the queue only
+  detail::SharedMutex mutex_;  // guards the queue only
   detail::WaitQueue waiters_;
 };
 
@@ -196,11 +197,11 @@ class Barrier {
  private:
   struct Waiter;
   enum class Outcome : std::uint8_t { none, all_came, broken };
-  void finish_round(std::unique_lock<std::mutex>& lock);
+  void finish_round(std::unique_lock<detail::SharedMutex>& lock);
   void dismiss(std::uint64_t round, Outcome outcome);
   void break_rounds();
 
-  mutable std::mutex mutex_;
+  mutable detail::SharedMutex mutex_;
   const int parties_;
   const std::function<void()> action_;
   int arrived_ = 0;          // in this round

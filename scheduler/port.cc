@@ -7,6 +7,7 @@
 #include <stdexcept>
 #include <utility>
 
+#include "greenroom/scheduler/crossing.h"
 #include "greenroom/scheduler/futex.h"
 
 namespace greenroom::detail {
@@ -98,6 +99,7 @@ Port* Port::at(std::uint32_t number) noexcept {
 }
 
 bool Port::push(PostNode& node) noexcept {
+  cross();
   PostNode* head = inbox_.load(std::memory_order_relaxed);
   node.ahead = ahead_in_inbox(node, *this, head == nullptr);
   do {
@@ -107,6 +109,7 @@ bool Port::push(PostNode& node) noexcept {
   // Sequentially consistent with prepare_sleep() and the owner's second look: one of the two sees
   // the other.
   if (sleep_word_.load() != 0) wake();
+  cross();
   return true;
 }
 

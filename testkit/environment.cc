@@ -9,10 +9,14 @@ namespace greenroom::testkit::detail {
 
 using greenroom::detail::TaskState;
 
-SeededEnvironment::SeededEnvironment(std::uint64_t seed, int kill_at, KillMoment moment)
+SeededEnvironment::SeededEnvironment(const Simulation& simulation, std::uint64_t seed)
     : dice_(seed),
-      kill_at_(kill_at),
-      moment_(moment),
+      has_many_hubs_(simulation.hubs > 1),
+      kill_at_(simulation.kill_at),
+      moment_(simulation.kill_moment),
+      cross_at_(simulation.cross_at),
+      // Some races want two hubs that are stopped all the time, others one that is left alone.
+      one_in_(has_many_hubs_ ? std::size_t{2} << dice_.below(4) : 0),
       network_(std::make_unique<SimulatedNetwork>(*this)) {}
 
 SeededEnvironment::~SeededEnvironment() { forget_victim(); }
@@ -49,6 +53,27 @@ void SeededEnvironment::suspending(Task& task) noexcept {
   victim_text_ = greenroom::detail::describe(task);
 }
 
+bool SeededEnvironment::crosses(Hub& hub) noexcept {
+  if (!has_many_hubs_ || !is_counting_) return false;
+  const int here = crossings_++;
+  if (cross_at_ < 0) {
+    const std::size_t thrown = dice_.below(one_in_);
+    note(one_in_ << 16 | thrown);
+    if (thrown != 0) return false;
+  } else {
+    if (here != cross_at_) return false;
+    crossed_hub_ = &hub;
+    steps_of_others_ = std::uint64_t{1} << dice_.below(8);
+  }
+  ++crossed_;
+  return true;
+}
+
+const Hub* SeededEnvironment::crossed_hub() noexcept {
+  if (crossed_hub_ && steps_of_others_-- == 0) release_crossed();
+  return crossed_hub_;
+}
+
 void SeededEnvironment::advance_to(std::int64_t time) {
   now_ = time;
   note(static_cast<std::uint64_t>(time));
@@ -64,10 +89,11 @@ void SeededEnvironment::observe(const Task* observer, bool is_counting) {
   observer_ = observer;
   is_counting_ = is_counting;
   if (!is_counting) forget_victim();
+  release_crossed();
 }
 
 Task* SeededEnvironment::take_parked_victim() {
-  if (!victim_) return nullptr;
+  if (!victim_ || victim_->hub->is_in_the_middle()) return nullptr;
   // One that has something pending already is not suspended at all, and may have ended since.
   if (victim_->state == TaskState::finished || victim_->state == TaskState::abandoned) {
     forget_victim();

@@ -42,7 +42,7 @@ class SeededEnvironment final : public greenroom::detail::Environment {
  public:
   static constexpr std::int64_t start_time = 1'000'000'000'000;
 
-  SeededEnvironment(std::uint64_t seed, int kill_at, KillMoment moment);
+  explicit SeededEnvironment(const Simulation& simulation, std::uint64_t seed);
   ~SeededEnvironment() override;
 
   // For the hubs.
@@ -50,6 +50,7 @@ class SeededEnvironment final : public greenroom::detail::Environment {
   std::size_t choose(std::size_t count) noexcept override;
   std::size_t deliver(std::size_t count) noexcept override;
   void suspending(Task& task) noexcept override;
+  bool crosses(Hub& hub) noexcept override;
   greenroom::detail::EnvironmentExtension* extension(
       greenroom::detail::Layer layer) noexcept override;
 
@@ -60,13 +61,19 @@ class SeededEnvironment final : public greenroom::detail::Environment {
   SimulatedNetwork& network() { return *network_; }
   // The one task whose suspensions are not counted; null: none is counted.
   void observe(const Task* observer, bool is_counting);
-  // The victim, once it is suspended and to be killed as soon as it is. The caller kills it before
-  // anything else runs on its hub.
+  // The victim, once it is suspended and to be killed as soon as it is; null while its hub is in
+  // the middle of a slice. The caller kills it before anything else runs on its hub.
   Task* take_parked_victim();
+  // The hub that Simulation::cross_at has stopped and that is to wait for the others; null: none.
+  // Each call is one step of theirs; release_crossed() when they have nothing to do.
+  const Hub* crossed_hub() noexcept;
+  void release_crossed() noexcept { crossed_hub_ = nullptr; }
   // All of the inbox arrives at the next delivery.
   void deliver_all_once() { delivers_all_ = true; }
 
   int points() const { return points_; }
+  int crossings() const { return crossings_; }
+  int crossed() const { return crossed_; }
   std::uint64_t trace() const { return trace_; }
   const std::string& victim() const { return victim_text_; }
 
@@ -81,9 +88,16 @@ class SeededEnvironment final : public greenroom::detail::Environment {
   bool is_counting_ = false;
   bool delivers_all_ = false;
   int points_ = 0;
+  const bool has_many_hubs_;
   const int kill_at_;
   const KillMoment moment_;
-  Task* victim_ = nullptr;  // referenced
+  const int cross_at_;
+  std::size_t one_in_;  // so many crossings a hub is stopped, if the seed chooses
+  int crossings_ = 0;
+  int crossed_ = 0;
+  const Hub* crossed_hub_ = nullptr;
+  std::uint64_t steps_of_others_ = 0;  // that are left to them while one is stopped
+  Task* victim_ = nullptr;             // referenced
   std::string victim_text_;
   std::unique_ptr<SimulatedNetwork> network_;
 };

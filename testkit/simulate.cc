@@ -4,6 +4,7 @@
 #include <cerrno>
 #include <cstdio>
 #include <cstdlib>
+#include <limits>
 #include <memory>
 #include <optional>
 #include <stdexcept>
@@ -61,8 +62,8 @@ std::uint64_t seed_of(const Simulation& simulation) {
 class Simulator {
  public:
   explicit Simulator(const Simulation& simulation)
-      : environment_(seed_of(simulation), simulation.kill_at, simulation.kill_moment),
-        max_steps_(simulation.max_steps) {
+      : environment_(simulation, seed_of(simulation)), max_steps_(simulation.max_steps) {
+    if (simulation.hubs > 1) Hub::watch_crossings();
     for (int i = 0; i < simulation.hubs; ++i) {
       hubs_.push_back(std::make_unique<Hub>(environment_));
       greenroom::detail::list_hub(*hubs_.back());
@@ -83,6 +84,7 @@ class Simulator {
 
   // One slice of a hub that has something to do now, or one arrival in the network.
   Progress step();
+  void find_ready_hubs(const Hub* but);
   void kill_parked_victim();
   // Until nobody has anything to do at this time; false: that does not come.
   bool settle();
@@ -93,6 +95,7 @@ class Simulator {
   // Repeats `tell` on all hubs until no task is left; false if some are when the grace is over.
   bool end_tasks(void (*tell)(Hub&), std::int64_t grace);
   std::size_t task_count() const;
+  bool is_any_in_the_middle() const;
   std::string dump();
 
   SeededEnvironment environment_;
@@ -106,7 +109,7 @@ class Simulator {
 
 Simulator::~Simulator() {
   environment_.observe(nullptr, false);
-  const bool is_stuck = task_count() > 0;
+  const bool is_stuck = task_count() > 0 || is_any_in_the_middle();
   for (std::unique_ptr<Hub>& hub : hubs_) greenroom::detail::unlist_hub(*hub);
   // The stacks of tasks that did not end are left as they are, and so is what they stand on.
   if (is_stuck) {
@@ -121,13 +124,14 @@ std::int64_t Simulator::next_event() {
 }
 
 Simulator::Progress Simulator::step() {
-  ready_hubs_.clear();
-  for (const auto& hub : hubs_) {
-    if (hub->next_event() <= environment_.now()) ready_hubs_.push_back(hub.get());
+  const bool is_network_due = environment_.network().next_event() <= environment_.now();
+  find_ready_hubs(environment_.crossed_hub());
+  if (ready_hubs_.empty() && !is_network_due) {
+    environment_.release_crossed();
+    find_ready_hubs(nullptr);
+    if (ready_hubs_.empty()) return Progress::nothing_ready;
   }
   const std::size_t hubs = ready_hubs_.size();
-  const bool is_network_due = environment_.network().next_event() <= environment_.now();
-  if (hubs == 0 && !is_network_due) return Progress::nothing_ready;
   ++steps_;
   const std::size_t chosen = environment_.pick(hubs + (is_network_due ? 1 : 0));
   if (chosen == hubs) {
@@ -137,6 +141,14 @@ Simulator::Progress Simulator::step() {
   ready_hubs_[chosen]->run_slice();
   kill_parked_victim();
   return Progress::stepped;
+}
+
+void Simulator::find_ready_hubs(const Hub* but) {
+  ready_hubs_.clear();
+  for (const auto& hub : hubs_) {
+    if (hub.get() != but && hub->next_event() <= environment_.now())
+      ready_hubs_.push_back(hub.get());
+  }
 }
 
 // Its hub is not bound here, so the kill is hub work, before anything else there.
@@ -184,10 +196,18 @@ std::size_t Simulator::task_count() const {
   return count;
 }
 
+bool Simulator::is_any_in_the_middle() const {
+  return std::any_of(hubs_.begin(), hubs_.end(),
+                     [](const auto& hub) { return hub->is_in_the_middle(); });
+}
+
 std::string Simulator::dump() {
   std::string text;
-  for (const auto& hub : hubs_)
-    text += "hub " + std::to_string(hub->id()) + ":\n" + greenroom::detail::dump_hub(*hub);
+  for (const auto& hub : hubs_) {
+    text += "hub " + std::to_string(hub->id()) + ":\n";
+    text += hub->is_in_the_middle() ? "in the middle of a slice, at a crossing\n"
+                                    : greenroom::detail::dump_hub(*hub);
+  }
   return text;
 }
 
@@ -239,7 +259,9 @@ SimulationReport Simulator::report() const {
           .suspension_points = environment_.points(),
           .trace = environment_.trace(),
           .virtual_time = std::chrono::nanoseconds(ended_at_ - SeededEnvironment::start_time),
-          .victim = environment_.victim()};
+          .victim = environment_.victim(),
+          .crossings = environment_.crossings(),
+          .crossed = environment_.crossed()};
 }
 
 // What a failure is told with; the victim is not known if the simulation did not come to its end.
@@ -252,6 +274,7 @@ std::string how_to_replay(const Simulation& simulation,
     text += simulation.kill_moment == KillMoment::parking ? " (parking)" : " (resuming)";
     if (victim) text += victim->empty() ? ", where nobody was killed" : ": " + *victim;
   }
+  if (simulation.cross_at >= 0) text += ", with .cross_at = " + std::to_string(simulation.cross_at);
   return text + "\n";
 }
 
@@ -313,6 +336,18 @@ int kill_everywhere(Simulation simulation, const std::function<void()>& body) {
     }
   }
   return kills;
+}
+
+int cross_everywhere(Simulation simulation, const std::function<void()>& body) {
+  if (simulation.hubs < 2)
+    throw std::invalid_argument(
+        "cross_everywhere: one hub has nobody to cross with; Simulation::hubs must be at least 2");
+  simulation.cross_at = std::numeric_limits<int>::max();  // counts them
+  const int crossings = simulate(simulation, body).crossings;
+  int crossed = 0;
+  for (simulation.cross_at = 0; simulation.cross_at < crossings; ++simulation.cross_at)
+    crossed += simulate(simulation, body).crossed;
+  return crossed;
 }
 
 }  // namespace greenroom::testkit

@@ -52,12 +52,21 @@ enum class KillMoment : std::uint8_t {
   resuming,  // when it has been woken, and so perhaps been given something, but has not run yet
 };
 
+// Besides what a simulation chooses from one suspension to the next: with several hubs, one may be
+// stopped in the middle of a call, at a *crossing*, where another hub's thread could act at that
+// moment: before or after it takes or gives back a lock that hubs share, sends to another hub, or
+// reads what another hub writes. Then others go on first, and more than one may be in the middle at
+// a time. The clock stands still meanwhile. A std::mutex that a test holds over such a call would
+// be waited for by the thread that has it: hold none there.
 struct Simulation {
   std::uint64_t seed = 0;  // the environment variable GREENROOM_SEED overrides it
   int hubs = 1;            // simulated threads that actors are placed on
   int kill_at = -1;        // kills the task that comes to this suspension point; -1: none
   KillMoment kill_moment = KillMoment::parking;
   std::uint64_t max_steps = 2'000'000;  // a step runs one task from one suspension to the next
+  // The hub that comes to this crossing is stopped there until the others have nothing to do, or
+  // have done as many steps as the seed chooses; -1: crossings are chosen by the seed.
+  int cross_at = -1;
 };
 
 // How a simulation went.
@@ -67,6 +76,8 @@ struct SimulationReport {
   std::uint64_t trace = 0;                     // a hash of all that was chosen, and of the times
   std::chrono::nanoseconds virtual_time = {};  // from the beginning to the end of the body
   std::string victim = {};                     // who was killed, and where; empty: nobody
+  int crossings = 0;                           // that cross_at can name
+  int crossed = 0;                             // at how many of them a hub was stopped
 };
 
 // Runs the body as the first actor of hub 0 until it ends, then ends what is left as run_actors
@@ -126,6 +137,11 @@ int suspension_points(Simulation simulation, const std::function<void()>& body);
 // Simulates the body once for each suspension point and kill moment, with a kill there. Returns how
 // many times somebody was killed.
 int kill_everywhere(Simulation simulation, const std::function<void()>& body);
+
+// Simulates the body once for each crossing, with a hub stopped there; and with a kill, if
+// `kill_at` says so. Returns how many times a hub was stopped. It needs at least two hubs, and
+// takes the body's square: bodies are to be small.
+int cross_everywhere(Simulation simulation, const std::function<void()>& body);
 
 // n, or where everything is slow, under a sanitizer or valgrind, a tenth of it but at least 1.
 int scale(int n);

@@ -85,7 +85,7 @@ TEST(NetworkSeed, TheSameOneGivesTheSamePiecesAndTheSameTrace) {
 
 TEST(NetworkSeed, DifferentOnesGiveDifferentPieces) {
   std::set<std::string> seen;
-  for (std::uint64_t seed = 0; seed < 20; ++seed) seen.insert(pieces(seed, 2));
+  for (std::uint64_t seed = 0; seed < 60; ++seed) seen.insert(pieces(seed, 2));
   EXPECT_GT(seen.size(), 10U);
 }
 

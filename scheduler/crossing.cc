@@ -1,0 +1,7 @@
+#include "greenroom/scheduler/crossing.h"
+
+namespace greenroom::detail {
+
+constinit std::atomic<const CrossingHooks*> crossing_hooks{nullptr};
+
+}  // namespace greenroom::detail

@@ -1,0 +1,192 @@
+// Two hubs meet inside a call: events, locks, conditions, barriers and queues.
+#include <gtest/gtest.h>
+
+#include <chrono>
+#include <memory>
+#include <mutex>
+#include <vector>
+
+#include "greenroom/actors/actors.h"
+#include "greenroom/mailbox/queue.h"
+#include "greenroom/scheduler/green.h"
+#include "greenroom/tests/sweep/crossing.h"
+
+namespace greenroom::sweep {
+namespace {
+
+using namespace std::chrono_literals;
+
+// `count` actors on all hubs, until they have ended.
+template <class F>
+void all_do(int count, F f) {
+  std::vector<Monitored> actors;
+  for (int i = 0; i < count; ++i) {
+    actors.push_back(spawn_monitor(anywhere(), [f, i] {
+      const NoLateWakeAtEnd at_end;
+      f(i);
+    }));
+  }
+  join(actors);
+}
+
+TEST(EventCrossing, AWaitIsOverWhenItIsSetAndNotBefore) {
+  cross([] {
+    auto event = std::make_shared<green::Event>();
+    auto was_set = std::make_shared<bool>(false);
+    all_do(3, [=](int i) {
+      if (i == 0) {
+        *was_set = true;
+        event->set();
+        event->clear();
+        return;
+      }
+      if (event->wait(1us)) {
+        EXPECT_TRUE(*was_set);
+      }
+      expect_no_late_wake();
+      if (event->wait(1us)) {
+        EXPECT_TRUE(*was_set);
+      }
+    });
+  });
+}
+
+TEST(AsyncResultCrossing, GivesItsValueToAll) {
+  cross([] {
+    auto result = std::make_shared<green::AsyncResult<int>>();
+    all_do(3, [=](int i) {
+      if (i == 0) return result->set(5);
+      const auto value = result->wait(1ms);
+      if (value) {
+        EXPECT_EQ(*value, 5);
+      }
+      expect_no_late_wake();
+    });
+  });
+}
+
+TEST(SemaphoreCrossing, NoPermitIsLostOrMade) {
+  cross([] {
+    auto semaphore = std::make_shared<green::Semaphore>(1);
+    auto inside = std::make_shared<int>(0);
+    all_do(3, [=](int i) {
+      struct Inside {
+        explicit Inside(int& n) : count(n) { EXPECT_EQ(++count, 1); }
+        ~Inside() { --count; }
+        int& count;
+      };
+      if (!semaphore->acquire(i == 0 ? Wait(1us) : Wait::forever())) return;
+      {
+        struct Release {
+          ~Release() { semaphore.release(); }
+          green::Semaphore& semaphore;
+        };
+        const Release release{*semaphore};
+        const Inside here(*inside);
+        yield();
+      }
+      expect_no_late_wake();
+    });
+    EXPECT_EQ(semaphore->counter(), 1);
+  });
+}
+
+TEST(LockCrossing, IsHeldByOne) {
+  cross([] {
+    auto lock = std::make_shared<green::RLock>();
+    auto inside = std::make_shared<int>(0);
+    all_do(3, [=](int) {
+      const std::lock_guard outer(*lock);
+      const std::lock_guard inner(*lock);
+      EXPECT_EQ(++*inside, 1);
+      --*inside;
+    });
+    EXPECT_EQ(lock->count(), 0);
+  });
+}
+
+TEST(ConditionCrossing, WhatWasNotifiedIsSeen) {
+  cross([] {
+    auto condition = std::make_shared<green::Condition>();
+    auto ready = std::make_shared<int>(0);
+    all_do(3, [=](int i) {
+      const std::lock_guard guard(*condition);
+      if (i == 0) {
+        *ready = 1;
+        condition->notify_all();
+        return;
+      }
+      condition->wait_for([&] { return *ready == 1; }, 1ms);
+    });
+    EXPECT_TRUE(condition->try_lock());
+    condition->unlock();
+  });
+}
+
+TEST(BarrierCrossing, AllGoOnTogetherOrItIsBroken) {
+  cross([] {
+    auto barrier = std::make_shared<green::Barrier>(2);
+    auto indices = std::make_shared<std::vector<int>>();
+    all_do(2, [=](int) {
+      try {
+        indices->push_back(barrier->wait(1ms));
+      } catch (const green::BrokenBarrier&) {
+        EXPECT_TRUE(barrier->is_broken());
+      }
+    });
+    if (indices->size() == 2) {
+      EXPECT_NE(indices->front(), indices->back());
+    }
+  });
+}
+
+TEST(QueueCrossing, EachItemArrivesOnce) {
+  cross([] {
+    auto queue = std::make_shared<green::Queue<int>>(green::QueueOptions{.max_size = 1});
+    auto put = std::make_shared<int>(0);
+    auto got = std::make_shared<int>(0);
+    all_do(4, [=](int i) {
+      for (int n = 0; n < 2; ++n) {
+        try {
+          if (i % 2 == 0) {
+            queue->put(1, 1us);
+            ++*put;
+          } else {
+            *got += queue->get(1us);
+          }
+        } catch (const green::Full&) {
+        } catch (const green::Empty&) {
+        }
+        expect_no_late_wake();
+      }
+    });
+    // A putter that was killed on its way out may have put its item.
+    const int left = static_cast<int>(queue->size());
+    EXPECT_GE(*got + left, *put);
+    EXPECT_LE(*got + left, 4);
+    for (int n = 0; n < left; ++n) queue->get_nowait();
+    EXPECT_TRUE(queue->empty());
+  });
+}
+
+TEST(ChannelCrossing, EachItemIsHandedOver) {
+  cross([] {
+    auto channel = std::make_shared<green::Channel<int>>();
+    auto got = std::make_shared<int>(0);
+    all_do(2, [=](int i) {
+      try {
+        if (i == 0) {
+          channel->put(1, 1ms);
+        } else {
+          *got += channel->get(1ms);
+        }
+      } catch (const green::Full&) {
+      } catch (const green::Empty&) {
+      }
+    });
+    EXPECT_LE(*got, 1);
+  });
+}
+
+}  // namespace
+}  // namespace greenroom::sweep

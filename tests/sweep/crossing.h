@@ -39,9 +39,9 @@ struct NoLateWakeAtEnd {
 };
 
 struct CrossingSweep {
-  int everywhere = 20;  // seeds for a stop at each crossing
-  int by_seed = 2000;   // seeds that choose the crossings
-  int with_kills = 10;  // seeds for a kill everywhere, with crossings that they choose
+  int everywhere = 20;   // seeds for a stop at each crossing
+  int by_seed = 2000;    // seeds that choose the crossings
+  int with_kills = 200;  // seeds for a kill everywhere, with crossings that they choose
   int hubs = 2;
 };
 

@@ -51,6 +51,22 @@ TEST(EventCrossing, AWaitIsOverWhenItIsSetAndNotBefore) {
   });
 }
 
+TEST(EventCrossing, OneThatIsSetEndsEveryWait) {
+  cross([] {
+    auto event = std::make_shared<green::Event>();
+    std::vector<Monitored> waiters;
+    for (int i = 0; i < 2; ++i) {
+      waiters.push_back(spawn_monitor(anywhere(), [event] {
+        const NoLateWakeAtEnd at_end;
+        event->wait();
+      }));
+    }
+    join({spawn_monitor(anywhere(), [event] { event->set(); })});
+    if (!event->is_set()) event->set();  // it was killed
+    join(waiters);
+  });
+}
+
 TEST(AsyncResultCrossing, GivesItsValueToAll) {
   cross([] {
     auto result = std::make_shared<green::AsyncResult<int>>();

@@ -24,6 +24,8 @@ struct CrossingHooks {
   void (*locked)() noexcept;
   void (*unlocked)() noexcept;
 };
+// Off a simulation: at random one crossing in so many gives the processor up for a moment; 0: none.
+extern constinit std::atomic<unsigned> yields_at_crossings;
 // Null: nobody looks.
 extern constinit std::atomic<const CrossingHooks*> crossing_hooks;
 inline const CrossingHooks* crossing_hooks_if_any() noexcept {

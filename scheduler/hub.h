@@ -130,7 +130,8 @@ class Hub {
   bool run_slice();
   // Stopped by a crossing (crossing.h): there is a current task, or hub work, that is to go on.
   bool is_in_the_middle() const { return is_in_the_middle_; }
-  // From now on crossings in simulations ask their environment. For good; any thread.
+  // From now on crossings in simulations ask their environment, and others may yield. For good; any
+  // thread.
   static void watch_crossings() noexcept;
   // The earliest time at which run_slice() would have something to do; no_deadline if nothing is
   // armed.
@@ -297,7 +298,8 @@ class Hub {
   void do_simulated_work();
   void cross() noexcept;
   static Hub* simulated_current() noexcept;
-  static const detail::CrossingHooks simulation_hooks;
+  static void cross_or_yield() noexcept;
+  static const detail::CrossingHooks crossing_table;
   [[gnu::always_inline]] void start_slice(detail::Task& task) noexcept;
   void finish(detail::Task& task);
   void end_latecomers();

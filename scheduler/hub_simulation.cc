@@ -1,5 +1,8 @@
 // A hub that a simulation drives: slices one by one, in the order that its environment chooses.
 #include <cassert>
+#include <chrono>
+#include <random>
+#include <thread>
 #include <utility>
 
 #include "greenroom/scheduler/crossing.h"
@@ -94,28 +97,43 @@ void Hub::cross() noexcept {
   fiber_->switch_to(thread_fiber_, thread_);
 }
 
-constexpr detail::CrossingHooks Hub::simulation_hooks = {
-    .cross =
-        []() noexcept {
-          if (Hub* hub = simulated_current()) hub->cross();
-        },
-    .about_to_lock =
-        []() noexcept {
-          if (Hub* hub = simulated_current()) hub->cross();
-        },
+namespace {
+
+// On real threads the order is the kernel's: this only makes it try more of them.
+[[gnu::noinline]] void yield_at_random() noexcept {
+  const unsigned one_in = detail::yields_at_crossings.load(std::memory_order_relaxed);
+  if (one_in == 0) return;
+  constexpr unsigned one_in_that_sleep = 8;
+  static thread_local std::minstd_rand dice(std::random_device{}());
+  if (dice() % one_in != 0) return;
+  if (dice() % one_in_that_sleep != 0) return std::this_thread::yield();
+  std::this_thread::sleep_for(std::chrono::microseconds(dice() % 50));
+}
+
+}  // namespace
+
+void Hub::cross_or_yield() noexcept {
+  if (Hub* hub = simulated_current()) {
+    hub->cross();
+  } else {
+    yield_at_random();
+  }
+}
+
+constexpr detail::CrossingHooks Hub::crossing_table = {
+    .cross = &Hub::cross_or_yield,
+    .about_to_lock = &Hub::cross_or_yield,
     .locked =
         []() noexcept {
           if (Hub* hub = simulated_current()) ++hub->shared_locks_;
         },
     .unlocked =
         []() noexcept {
-          Hub* hub = simulated_current();
-          if (!hub) return;
-          --hub->shared_locks_;
-          hub->cross();
+          if (Hub* hub = simulated_current()) --hub->shared_locks_;
+          cross_or_yield();
         },
 };
 
-void Hub::watch_crossings() noexcept { detail::crossing_hooks.store(&simulation_hooks); }
+void Hub::watch_crossings() noexcept { detail::crossing_hooks.store(&crossing_table); }
 
 }  // namespace greenroom

@@ -14,6 +14,7 @@
 #include "greenroom/actors/actor_hub.h"
 #include "greenroom/actors/ending.h"
 #include "greenroom/actors/placement.h"
+#include "greenroom/scheduler/crossing.h"
 #include "greenroom/scheduler/dump.h"
 #include "greenroom/testkit/abort_note.h"
 #include "greenroom/testkit/ending.h"
@@ -349,5 +350,13 @@ int cross_everywhere(Simulation simulation, const std::function<void()>& body) {
     crossed += simulate(simulation, body).crossed;
   return crossed;
 }
+
+YieldAtCrossings::YieldAtCrossings(int one_in) {
+  if (one_in < 1) throw std::invalid_argument("YieldAtCrossings: one in less than 1");
+  greenroom::detail::yields_at_crossings = static_cast<unsigned>(one_in);
+  Hub::watch_crossings();
+}
+
+YieldAtCrossings::~YieldAtCrossings() { greenroom::detail::yields_at_crossings = 0; }
 
 }  // namespace greenroom::testkit

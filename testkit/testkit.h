@@ -143,6 +143,18 @@ int kill_everywhere(Simulation simulation, const std::function<void()>& body);
 // takes the body's square: bodies are to be small.
 int cross_everywhere(Simulation simulation, const std::function<void()>& body);
 
+// While it lasts, threads that come to a crossing outside a simulation now and then give the
+// processor up for a moment, at random: one in `one_in`, at least 1. For tests of what no
+// simulation has, the ends of hubs and of run() above all. Of all threads of the process; one at a
+// time.
+class YieldAtCrossings {
+ public:
+  explicit YieldAtCrossings(int one_in);
+  ~YieldAtCrossings();
+  YieldAtCrossings(const YieldAtCrossings&) = delete;
+  YieldAtCrossings& operator=(const YieldAtCrossings&) = delete;
+};
+
 // n, or where everything is slow, under a sanitizer or valgrind, a tenth of it but at least 1.
 int scale(int n);
 

@@ -21,7 +21,7 @@ Home start_own_thread(Hub& here) {
                promise = std::move(promise)]() mutable {
     try {
       Hub& mine = Hub::current();
-      end_stall_watch(mine);  // who has a thread of its own may keep it
+      do_not_report_stalls(mine);  // who has a thread of its own may keep it
       ActorHub::of(mine);     // others look into it: it must be there
       if (group) group->add(mine, HubGroup::Role::own_thread);
       promise.set_value({&mine, mine.hold()});

@@ -22,6 +22,7 @@
 #include "greenroom/io/signal_watcher.h"
 #include "greenroom/mailbox/receive.h"
 #include "greenroom/scheduler/dump.h"
+#include "greenroom/scheduler/end_guard.h"
 #include "greenroom/scheduler/event.h"
 #include "greenroom/scheduler/greenlet.h"
 #include "greenroom/scheduler/hub_group.h"
@@ -38,6 +39,8 @@ constexpr std::chrono::seconds kill_grace(1);
 // it to itself.
 constexpr std::int64_t own_thread_patience = 2'000'000'000;
 constexpr std::int64_t worker_patience = 5'000'000'000;
+// A thread that has ended its work still ends its hub, which may have tasks left.
+constexpr std::int64_t longest_join = 6'000'000'000;
 constexpr int most_hubs = 1024;
 
 // When what is left is killed. Any thread.
@@ -103,8 +106,8 @@ struct Worker {
 // The hubs of a run, and their end.
 class Runtime {
  public:
-  Runtime(const RunOptions& options, std::shared_ptr<Ending> ending)
-      : options_(options), ending_(std::move(ending)), main_(Hub::current()) {
+  Runtime(const RunOptions& options, std::shared_ptr<Ending> ending, detail::EndGuard& guard)
+      : options_(options), ending_(std::move(ending)), guard_(guard), main_(Hub::current()) {
     detail::ActorHub::of(main_);
     group_->add(main_, detail::HubGroup::Role::main);
     detail::list_hub(main_);
@@ -183,7 +186,9 @@ class Runtime {
       while (!*worker.has_ended && is_in_time(begun_at, worker_patience))
         sleep(std::chrono::nanoseconds(look_again));
       if (*worker.has_ended) {
+        guard_.excuse_for(longest_join);
         worker.thread.join();
+        guard_.excuse_for(0);
         continue;
       }
       std::fputs(
@@ -203,6 +208,7 @@ class Runtime {
 
   const RunOptions& options_;
   const std::shared_ptr<Ending> ending_;  // hubs of threads may outlive this
+  detail::EndGuard& guard_;
   Hub& main_;
   const std::shared_ptr<detail::HubGroup> group_ = detail::HubGroup::make();
   const std::shared_ptr<green::Event> stop_ = std::make_shared<green::Event>();
@@ -285,13 +291,15 @@ int detail::run_first(const RunOptions& options, const std::function<Monitored()
     };
     const auto reference = wait_for == WaitFor::signals ? SignalWatcher::Reference::hold
                                                         : SignalWatcher::Reference::none;
-    // They outlive what the runtime ends: a second signal shortens that.
-    const SignalWatcher interrupt(SIGINT, ask, reference);
-    const SignalWatcher terminate(SIGTERM, ask, reference);
+    // They outlive what the runtime ends: a second signal shortens that. The guard sees to it that
+    // it ends, if this hub does not get to it.
+    EndGuard guard(hub, options.grace.count());
+    const SignalWatcher interrupt(SIGINT, ask, reference, &note_end_signal);
+    const SignalWatcher terminate(SIGTERM, ask, reference, &note_end_signal);
     std::optional<SignalWatcher> quit;
     if (options.dump_on_quit || std::getenv("GREENROOM_DUMP"))
       quit.emplace(SIGQUIT, &dump_all_hubs);
-    const Runtime runtime(options, ending);
+    const Runtime runtime(options, ending, guard);
     std::optional<Monitored> started;
     try {
       try {

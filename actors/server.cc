@@ -53,7 +53,8 @@ void stop_with_parent(const ServerTask& task, const Message& message) {
   }
 }
 
-// The mail that is there when the slice begins; what comes meanwhile waits for the next one. What a
+// The mail that is there when the slice begins; what comes meanwhile waits for the next one, and so
+// does the rest of a slice that has had the processor for too long. What a
 // handler throws on stays in `current`: it is still to be answered. After a handler that returns,
 // `current` is stale; it is cleared only where somebody could ask for it: a store for each message
 // less.
@@ -73,6 +74,8 @@ inline void handle_mail(ServerTask& task) {
     }
     if (task.interrupts || task.actor.extras) clean_up_after_handler(task);
     if ((task.attention & attention::throws) != 0) [[unlikely]]
+      break;
+    if (task.hub->may_be_overdue() && task.hub->take_overdue()) [[unlikely]]
       break;
   }
 }

@@ -17,6 +17,7 @@ struct SignalSlot final : PostNode {
   std::atomic<Port*> port{nullptr};              // null: not watched
   std::atomic<bool> is_posted{false};            // the node is in an inbox
   std::atomic<SignalWatcher*> watcher{nullptr};  // used on its hub only
+  std::atomic<SignalWatcher::Notice> notice{nullptr};
 
   static SignalSlot* of(int signal) noexcept {
     static SignalSlot slots[NSIG];
@@ -27,6 +28,7 @@ struct SignalSlot final : PostNode {
   static void handle(int signal) noexcept {
     const int saved_errno = errno;
     SignalSlot& slot = *of(signal);
+    if (const SignalWatcher::Notice notice = slot.notice) notice();
     if (Port* port = slot.port.load(); port && !slot.is_posted.exchange(true)) {
       slot.deliver = &deliver_signal;
       if (!port->push(slot)) slot.is_posted = false;
@@ -58,13 +60,15 @@ SignalSlot& claim(int signal, SignalWatcher& watcher) {
 
 }  // namespace
 
-SignalWatcher::SignalWatcher(int signal, std::function<void()> callback, Reference reference)
+SignalWatcher::SignalWatcher(int signal, std::function<void()> callback, Reference reference,
+                             Notice notice)
     : hub_(Hub::current()),
       slot_(claim(signal, *this)),
       callback_(std::move(callback)),
       signal_(signal),
       previous_{} {
   slot_.port = &hub_.port();
+  slot_.notice = notice;
   set_reference(reference);
   struct sigaction action {};
   action.sa_handler = &SignalSlot::handle;
@@ -73,6 +77,7 @@ SignalWatcher::SignalWatcher(int signal, std::function<void()> callback, Referen
   sigfillset(&action.sa_mask);
   if (::sigaction(signal, &action, &previous_) != 0) {
     const int error = errno;
+    slot_.notice = nullptr;
     slot_.port = nullptr;
     slot_.watcher = nullptr;
     throw std::system_error(error, std::system_category(),
@@ -82,6 +87,7 @@ SignalWatcher::SignalWatcher(int signal, std::function<void()> callback, Referen
 
 SignalWatcher::~SignalWatcher() {
   ::sigaction(signal_, &previous_, nullptr);
+  slot_.notice = nullptr;
   slot_.port = nullptr;
   slot_.watcher = nullptr;
 }

@@ -24,9 +24,12 @@ class SignalWatcher {
     none,  // the hub does not wait for the signal: a hub with nothing else to do concludes LoopExit
     hold,
   };
+  // Called by the signal's handler itself, on any thread, for each signal: async-signal-safe.
+  using Notice = void (*)() noexcept;
   // Throws std::logic_error if the signal is watched already, std::system_error if it cannot be
-  // caught.
-  SignalWatcher(int signal, std::function<void()> callback, Reference reference = Reference::none);
+  // caught. The notice, if not null, is for who cannot wait for the hub.
+  SignalWatcher(int signal, std::function<void()> callback, Reference reference = Reference::none,
+                Notice notice = nullptr);
   ~SignalWatcher();
   SignalWatcher(const SignalWatcher&) = delete;
   SignalWatcher& operator=(const SignalWatcher&) = delete;

@@ -24,7 +24,8 @@ namespace {
   if (!self) return current_mailbox_extension(enter_blocking_call());  // throws
   throw_pending(*self);
   MailboxExtension& extension = current_mailbox_extension(*self);
-  if (!hub.charge() && !hub.extend_slice(extension.mailbox.size())) {
+  const bool has_budget = hub.charge() || hub.extend_slice(extension.mailbox.size());
+  if (hub.take_overdue() || !has_budget) {
     hub.yield();
     throw_pending(*self);
   }
@@ -37,8 +38,8 @@ namespace {
 MailboxExtension& enter_receive() {
   Hub* hub = Hub::current_if_any();
   Task* self = hub ? hub->current_task() : nullptr;
-  if (!self || !self->extension || (self->attention & attention::throws) != 0 || !hub->charge())
-      [[unlikely]]
+  if (!self || !self->extension || (self->attention & attention::throws) != 0 || !hub->charge() ||
+      hub->may_be_overdue()) [[unlikely]]
     return enter_receive_slowly();
   return static_cast<MailboxExtension&>(*self->extension);
 }

@@ -138,6 +138,15 @@ bool Hub::extend_slice(std::size_t mail) noexcept {
   return more > 0;
 }
 
+bool Hub::take_overdue() noexcept {
+  const std::uint64_t number = overdue_slice_;
+  if (number == 0) return false;
+  overdue_slice_ = 0;  // what the watch has written meanwhile it writes once more
+  if (number != statistics_.slices) return false;
+  housekeep_soon();
+  return true;
+}
+
 inline Task* Hub::pick() noexcept {
   if (statistics_.slices >= look_at_ && is_housekeeping_due()) [[unlikely]]
     return nullptr;  // always, in a simulation

@@ -72,6 +72,22 @@ class Counter {
   std::atomic<std::uint64_t> value_{0};
 };
 
+// A word of the hub that the stall watch's thread reads, or writes, as well. Costs its owner
+// nothing.
+template <class T>
+class SharedWord {
+ public:
+  SharedWord(T value) noexcept : value_(value) {}
+  operator T() const noexcept { return value_.load(std::memory_order_relaxed); }
+  T operator=(T value) noexcept {
+    value_.store(value, std::memory_order_relaxed);
+    return value;
+  }
+
+ private:
+  std::atomic<T> value_;
+};
+
 // What a simulation replaces. A hub without one takes the real clock, the front of the queue, and
 // its whole inbox.
 class Environment {
@@ -219,8 +235,20 @@ class Hub {
   // A receive loop may go on for the mail that is there, up to slice_for() it in one slice.
   bool extend_slice(std::size_t mail) noexcept;
   void set_budget(int budget) { whole_slice_.budget = budget; }
+  // The running slice may have had the processor for too long: ask take_overdue(), before the
+  // attempt. Never in a simulation.
+  bool may_be_overdue() const noexcept { return overdue_slice_ != 0; }
+  // It has had: yield, or end the slice. Housekeeping comes next, to see who else is ready.
+  [[gnu::noinline]] bool take_overdue() noexcept;
+  // Any thread: the slice of that number, if it still runs, is to end at its next message or
+  // blocking call.
+  void end_slice(std::uint64_t number) noexcept { overdue_slice_ = number; }
+  // Any thread: nobody has asked since whether that slice is to end.
+  bool is_overdue(std::uint64_t number) const noexcept { return overdue_slice_ == number; }
   // Before the next slice.
   void housekeep_soon() noexcept { housekeep_at_ = look_at_ = 0; }
+  // Any thread: the same within a few slices, if the hub is not just about to do it.
+  void look_at_clock_soon() noexcept { look_at_ = 0; }
 
   // The current task ends here and now, on its own stack, without unwinding. Its fiber stays as it
   // is.
@@ -257,6 +285,8 @@ class Hub {
     detail::Counter runners;
   };
   const Statistics& statistics() const { return statistics_; }
+  // Any thread: when the last housekeeping began, in nanoseconds of the kernel's clock.
+  std::int64_t housekept_at() const { return housekept_at_; }
   // Any thread: moves with each slice and each housekeeping.
   std::uint64_t progress() const { return statistics_.slices + statistics_.housekeepings; }
   const detail::StackPool& stacks() const { return stacks_; }
@@ -329,9 +359,11 @@ class Hub {
   std::uint32_t id_ = 0;  // the port's number, where it is not on a line that other hubs write
   Slice slice_;
   Slice whole_slice_ = {default_budget, mail_slice};
+  // The slice that the stall watch wants to end, perhaps over by now; 0: none.
+  detail::SharedWord<std::uint64_t> overdue_slice_ = 0;
   // So many slices; always 0 in a simulation. Between two housekeepings slices may become long:
   // from look_at_ on the clock is asked.
-  std::uint64_t look_at_ = 0;
+  detail::SharedWord<std::uint64_t> look_at_ = 0;
   std::uint64_t housekeep_at_ = 0;
   detail::Environment* environment_ = nullptr;
   detail::Fiber* idle_runners_ = nullptr;  // last-in first-out: warm
@@ -341,7 +373,7 @@ class Hub {
 
   detail::Port& port_;
   detail::TickClock clock_;
-  std::int64_t housekept_at_ = 0;
+  detail::SharedWord<std::int64_t> housekept_at_ = 0;
   std::int64_t polled_at_ = 0;
   std::int64_t mail_from_outside_at_ = 0;
   std::int64_t stock_taken_at_ = 0;
@@ -398,7 +430,8 @@ namespace detail {
 Task& enter_blocking_call_slowly(Hub& hub);
 inline Task& enter_blocking_call(Hub& hub) {
   Task* self = hub.current_task();
-  if (!self || (self->attention & attention::throws) != 0 || !hub.charge()) [[unlikely]]
+  if (!self || (self->attention & attention::throws) != 0 || !hub.charge() || hub.may_be_overdue())
+      [[unlikely]]
     return enter_blocking_call_slowly(hub);
   return *self;
 }

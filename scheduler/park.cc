@@ -25,7 +25,8 @@ Task& enter_blocking_call_slowly(Hub& hub) {
         "and block there");
   }
   throw_pending(*self);
-  if (!hub.charge()) {
+  const bool has_budget = hub.charge();
+  if (hub.take_overdue() || !has_budget) {
     hub.yield();
     throw_pending(*self);
   }

@@ -81,7 +81,7 @@ bool load(std::uintptr_t address, const StackBounds& bounds, std::uintptr_t& val
   if (address % 8 != 0 || address < bounds.low || address >= bounds.high ||
       bounds.high - address < 8)
     return false;
-  value = *reinterpret_cast<const volatile std::uintptr_t*>(address);
+  value = *reinterpret_cast<const volatile std::uintptr_t*>(address + bounds.displacement);
   return true;
 }
 

@@ -24,10 +24,12 @@ struct UnwindContext {
   std::uintptr_t fp = 0;
 };
 
-// The addresses a walk may read: [low, high).
+// The addresses a walk may read: [low, high). Of a copy of that stack, if it has one: so far behind
+// its place.
 struct StackBounds {
   std::uintptr_t low = 0;
   std::uintptr_t high = std::numeric_limits<std::uintptr_t>::max();
+  std::uintptr_t displacement = 0;
 
   bool is_known() const { return high != std::numeric_limits<std::uintptr_t>::max(); }
 };

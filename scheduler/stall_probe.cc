@@ -2,17 +2,29 @@
 // malloc as well.
 #include "greenroom/scheduler/stall_probe.h"
 
+#include <sched.h>
 #include <ucontext.h>
 
 #include <algorithm>
 #include <atomic>
 #include <cerrno>
 #include <csignal>
+#include <mutex>
+#include <optional>
+#include <vector>
 
+#include "greenroom/scheduler/frame_description.h"
 #include "greenroom/scheduler/futex.h"
 #include "greenroom/scheduler/hub.h"
+#include "greenroom/scheduler/sanitizers.h"
+#include "greenroom/scheduler/sleeping_thread.h"
 #include "greenroom/scheduler/symbolizer.h"
 #include "greenroom/scheduler/tick_clock.h"
+
+#if GREENROOM_TSAN
+extern "C" void AnnotateIgnoreReadsBegin(const char* file, int line);
+extern "C" void AnnotateIgnoreReadsEnd(const char* file, int line);
+#endif
 
 namespace greenroom::detail {
 
@@ -33,26 +45,95 @@ constinit Question question;
 
 }  // namespace
 
-// In the handler, on the hub's thread.
+// On the hub's thread, in the handler; or on another one while that sleeps.
 struct StallSnapshot {
-  static void take(Hub& hub, const ucontext_t& context, StallReport& report) {
+  static void take_identity(const Hub& hub, StallReport& report) {
     const Task* task = hub.current_;
-    const bool is_alone = task != nullptr && task == hub.thread_task_ && hub.task_count_ == 1;
-    report.is_excused = is_alone || is_symbolizing();  // the latter is no fault of the task's
+    report.is_excused = task != nullptr && task == hub.thread_task_ && hub.task_count_ == 1;
     report.is_hub_work = task == nullptr;
     report.who = task ? identity_of(*task) : TaskIdentity{};
-    const greg_t* registers = context.uc_mcontext.gregs;
-    const UnwindContext innermost{.pc = static_cast<std::uintptr_t>(registers[REG_RIP]) + 1,
-                                  .sp = static_cast<std::uintptr_t>(registers[REG_RSP]),
-                                  .fp = static_cast<std::uintptr_t>(registers[REG_RBP])};
-    StackBounds bounds{.low = innermost.sp};
-    if (hub.fiber_ && !hub.fiber_->is_thread())
-      bounds.high = reinterpret_cast<std::uintptr_t>(hub.fiber_->stack().top());
-    report.trace = capture_stack_trace(innermost, bounds);
+  }
+
+  // Where the fiber's stack ends; 0: it is the thread's own.
+  static std::uintptr_t stack_end(const Hub& hub) {
+    if (!hub.fiber_ || hub.fiber_->is_thread()) return 0;
+    return reinterpret_cast<std::uintptr_t>(hub.fiber_->stack().top());
   }
 };
 
 namespace {
+
+// In the handler.
+void take_snapshot(Hub& hub, const ucontext_t& context, StallReport& report) {
+  StallSnapshot::take_identity(hub, report);
+  report.is_excused = report.is_excused || is_symbolizing();  // that is no fault of the task's
+  const greg_t* registers = context.uc_mcontext.gregs;
+  const UnwindContext innermost{.pc = static_cast<std::uintptr_t>(registers[REG_RIP]) + 1,
+                                .sp = static_cast<std::uintptr_t>(registers[REG_RSP]),
+                                .fp = static_cast<std::uintptr_t>(registers[REG_RBP])};
+  StackBounds bounds{.low = innermost.sp};
+  if (const std::uintptr_t end = StallSnapshot::stack_end(hub)) bounds.high = end;
+  report.trace = capture_stack_trace(innermost, bounds);
+}
+
+// From outside.
+
+// What a thread that sleeps has written it wrote before; the sanitizer does not know that.
+class ReadsOfASleeper {
+ public:
+#if GREENROOM_TSAN
+  ReadsOfASleeper() { AnnotateIgnoreReadsBegin(__FILE__, __LINE__); }
+  ~ReadsOfASleeper() { AnnotateIgnoreReadsEnd(__FILE__, __LINE__); }
+#else
+  ReadsOfASleeper() {}
+  ~ReadsOfASleeper() {}
+#endif
+  ReadsOfASleeper(const ReadsOfASleeper&) = delete;
+  ReadsOfASleeper& operator=(const ReadsOfASleeper&) = delete;
+};
+
+std::uintptr_t end_of_thread_stack(pthread_t thread) {
+  pthread_attr_t attributes;
+  if (::pthread_getattr_np(thread, &attributes) != 0) return 0;
+  void* base = nullptr;
+  std::size_t size = 0;
+  ::pthread_attr_getstack(&attributes, &base, &size);
+  ::pthread_attr_destroy(&attributes);
+  return reinterpret_cast<std::uintptr_t>(base) + size;
+}
+
+bool is_in_symbolizer(const StackTrace& trace) {
+  for (int i = 0; i < trace.size; ++i) {
+    FrameDescription function;
+    if (find_frame_description(reinterpret_cast<std::uintptr_t>(trace.frames[i]) - 1, function) &&
+        function.start == reinterpret_cast<std::uintptr_t>(&symbolize))
+      return true;
+  }
+  return false;
+}
+
+// False: the thread does not sleep in a system call, or cannot be looked at. All that is read is
+// thrown away if it has run meanwhile.
+bool look_from_outside(HubThread thread, const Hub& hub, std::uint64_t progress,
+                       StallReport& report) {
+  const std::optional<SystemCall> call = system_call_of(thread.id);
+  if (!call) return false;
+  report = {.is_in_system_call = true};
+  std::uintptr_t end = 0;
+  {
+    const ReadsOfASleeper reads;
+    StallSnapshot::take_identity(hub, report);
+    end = StallSnapshot::stack_end(hub);
+  }
+  if (end == 0) end = end_of_thread_stack(thread.handle);
+  const std::vector<std::uintptr_t> stack = copy_stack(call->sp, end);
+  if (stack.empty() || system_call_of(thread.id) != call) return false;
+  report.trace = capture_sleeping(*call, stack);
+  // The same call, and it may still be of another slice.
+  report.is_excused =
+      report.is_excused || is_in_symbolizer(report.trace) || hub.progress() != progress;
+  return true;
+}
 
 struct sigaction previous_action;
 
@@ -74,7 +155,7 @@ void on_signal(int signal, siginfo_t* info, void* context) {
       question.state.compare_exchange_strong(expected, State::being_answered)) {
     // It may have gone on meanwhile.
     if (hub && hub->progress() == question.progress) {
-      StallSnapshot::take(*hub, *static_cast<const ucontext_t*>(context), question.report);
+      take_snapshot(*hub, *static_cast<const ucontext_t*>(context), question.report);
       hub->housekeep_soon();  // which wakes the watch, if that sleeps until this stall is over
     } else {
       question.report.is_excused = true;
@@ -91,17 +172,7 @@ bool is_handler_ours() {
   return (action.sa_flags & SA_SIGINFO) != 0 && action.sa_sigaction == on_signal;
 }
 
-}  // namespace
-
-void install_stall_probe() {
-  sigaction(SIGURG, nullptr, &previous_action);
-  struct sigaction action = {};
-  action.sa_sigaction = on_signal;
-  action.sa_flags = SA_SIGINFO | SA_ONSTACK | SA_RESTART;
-  sigaction(SIGURG, &action, nullptr);
-}
-
-const StallReport* ask_for_stall(pthread_t thread, Hub& hub, std::uint64_t progress) {
+const StallReport* ask_by_signal(pthread_t thread, Hub& hub, std::uint64_t progress) {
   using State = Question::State;
   if (!is_handler_ours()) return nullptr;
   question.hub = &hub;
@@ -129,6 +200,31 @@ const StallReport* ask_for_stall(pthread_t thread, Hub& hub, std::uint64_t progr
   }
   question.state.store(State::none);
   return &question.report;
+}
+
+}  // namespace
+
+void install_stall_probe() {
+  static std::once_flag installed;
+  std::call_once(installed, [] {
+    sigaction(SIGURG, nullptr, &previous_action);
+    struct sigaction action = {};
+    action.sa_sigaction = on_signal;
+    action.sa_flags = SA_SIGINFO | SA_ONSTACK | SA_RESTART;
+    sigaction(SIGURG, &action, nullptr);
+  });
+}
+
+const StallReport* ask_for_stall(HubThread thread, Hub& hub, std::uint64_t progress) {
+  constexpr int looks = 3;
+  for (int n = 0; n < looks; ++n) {
+    if (look_from_outside(thread, hub, progress, question.report)) {
+      hub.look_at_clock_soon();  // and housekeeping wakes the watch, as below
+      return &question.report;
+    }
+    ::sched_yield();
+  }
+  return ask_by_signal(thread.handle, hub, progress);
 }
 
 }  // namespace greenroom::detail

@@ -1,6 +1,7 @@
 // Order of locks: `fork_mutex`, then `mutex`.
 #include "greenroom/scheduler/stall_watch.h"
 
+#include <poll.h>
 #include <pthread.h>
 #include <unistd.h>
 
@@ -10,14 +11,16 @@
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
-#include <fstream>
 #include <mutex>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "greenroom/scheduler/dump.h"
+#include "greenroom/scheduler/end_guard.h"
 #include "greenroom/scheduler/futex.h"
 #include "greenroom/scheduler/hub.h"
+#include "greenroom/scheduler/sleeping_thread.h"
 #include "greenroom/scheduler/stack_trace.h"
 #include "greenroom/scheduler/stall_probe.h"
 #include "greenroom/scheduler/tick_clock.h"
@@ -29,29 +32,44 @@ constinit std::atomic<StallWatchState> stall_watch_state{StallWatchState::off};
 namespace {
 
 constexpr std::int64_t nanoseconds_per_millisecond = 1'000'000;
+// While a hub is awake; sooner if a slice's time is up before.
+constexpr std::int64_t look_period = 5 * nanoseconds_per_millisecond;
+// So long a slice has the processor before it is told to end.
+constexpr std::int64_t slice_time = 10 * nanoseconds_per_millisecond;
 // A look that comes so late comes to a process that stood still.
 constexpr std::int64_t longest_delay = 1'000 * nanoseconds_per_millisecond;
 
-void write(const std::string& text) { std::fputs(text.c_str(), stderr); }
+// Neither stdio's lock nor a pipe that nobody reads holds up the watch: a stalled thread may wait
+// for just these.
+void write(std::string_view text) {
+  constexpr std::size_t never_blocks = 4096;  // for a pipe with room; PIPE_BUF
+  constexpr int patience_in_milliseconds = 1000;
+  while (!text.empty()) {
+    pollfd file{.fd = STDERR_FILENO, .events = POLLOUT, .revents = 0};
+    if (::poll(&file, 1, patience_in_milliseconds) <= 0) return;
+    const ssize_t size = ::write(STDERR_FILENO, text.data(), std::min(text.size(), never_blocks));
+    if (size <= 0) return;
+    text.remove_prefix(static_cast<std::size_t>(size));
+  }
+}
 
-// The time that a thread was ready to run and another one had the processor; 0 where the kernel
-// does not count it.
-std::int64_t run_delay_of(pid_t thread) {
-  std::ifstream file("/proc/self/task/" + std::to_string(thread) + "/schedstat");
-  std::int64_t on_processor = 0;
-  std::int64_t delay = 0;
-  file >> on_processor >> delay;
-  return file ? delay : 0;
+std::string milliseconds(std::int64_t duration) {
+  return std::to_string(duration / nanoseconds_per_millisecond);
 }
 
 struct WatchedHub {
   Hub* hub = nullptr;
   pthread_t thread = {};
   pid_t thread_id = 0;
-  std::uint64_t progress = 0;  // at the last look; what follows is about the time since it moved
-  std::int64_t since = no_deadline;  // no_deadline: it was asleep
+  bool is_reported = true;  // its stalls are
+  // At the last look; what follows is about the time since it moved.
+  std::uint64_t progress = 0;
+  std::int64_t since = no_deadline;  // the look that saw it first; no_deadline: it was asleep
+  std::int64_t started = 0;          // the slice, or a little before that
   std::int64_t run_delay = -1;       // -1: not asked for yet
-  bool is_judged = false;            // told of, or excused
+  std::int64_t overdue_since = no_deadline;  // when the slice was told to end
+  std::int64_t run_delay_then = 0;
+  bool is_judged = false;  // nothing more is to be done about this slice
 };
 
 class StallWatch {
@@ -64,10 +82,10 @@ class StallWatch {
 
   void add(Hub& hub);
   void remove(Hub& hub) noexcept;
+  void do_not_report(Hub& hub) noexcept;
   void wake() noexcept;
 
  private:
-  enum class Look { busy, quiet };
   using State = StallWatchState;
 
   StallWatch();
@@ -78,13 +96,15 @@ class StallWatch {
   void start_thread();
   void end_thread();
   void run();
-  // Busy if a hub is, and is not judged yet.
-  Look look();
-  Look look_at(WatchedHub& watched, std::int64_t now);
-  void judge(WatchedHub& watched, std::int64_t duration);
+  // Each returns the nanoseconds until it is to look again; no_deadline: not before a hub tells.
+  std::int64_t look();
+  std::int64_t look_at(WatchedHub& watched, std::int64_t now);
+  std::int64_t look_at_end(std::int64_t now);
+  void judge(WatchedHub& watched, std::int64_t duration, std::int64_t overdue);
+  [[noreturn]] void end_process(WatchedHub& watched, const EndRequest& request,
+                                std::int64_t duration);
 
-  const std::int64_t limit_ = limit_from_environment();
-  const std::int64_t period_ = std::max<std::int64_t>(limit_ / 2, nanoseconds_per_millisecond);
+  const std::int64_t limit_ = limit_from_environment();  // 0: stalls are not told of
   std::mutex fork_mutex_;
   std::mutex mutex_;
   std::vector<WatchedHub> hubs_;
@@ -94,8 +114,7 @@ class StallWatch {
 };
 
 StallWatch::StallWatch() {
-  if (limit_ == 0) return;
-  install_stall_probe();
+  if (limit_ > 0) install_stall_probe();
   pthread_atfork(&prepare_fork, &parent_after_fork, &child_after_fork);
 }
 
@@ -111,7 +130,7 @@ std::int64_t StallWatch::limit_from_environment() {
     std::fprintf(
         stderr,
         "greenroom: GREENROOM_STALL_MS is '%s'; it must be a number of milliseconds from 0 "
-        "(no stall watch) to %lld. %lld is used.\n",
+        "(no reports) to %lld. %lld is used.\n",
         text, static_cast<long long>(largest), static_cast<long long>(preset));
     return preset * nanoseconds_per_millisecond;
   }
@@ -119,21 +138,28 @@ std::int64_t StallWatch::limit_from_environment() {
 }
 
 void StallWatch::add(Hub& hub) {
-  if (limit_ == 0) return;
   const std::scoped_lock lock(fork_mutex_, mutex_);
   hubs_.push_back({.hub = &hub, .thread = ::pthread_self(), .thread_id = ::gettid()});
   if (!has_thread_) start_thread();
 }
 
 void StallWatch::remove(Hub& hub) noexcept {
-  if (limit_ == 0) return;
   const std::lock_guard lock(mutex_);
   std::erase_if(hubs_, [&](const WatchedHub& watched) { return watched.hub == &hub; });
 }
 
+void StallWatch::do_not_report(Hub& hub) noexcept {
+  const std::lock_guard lock(mutex_);
+  for (WatchedHub& watched : hubs_) {
+    if (watched.hub == &hub) watched.is_reported = false;
+  }
+}
+
 void StallWatch::wake() noexcept {
-  State asleep = State::asleep;
-  if (!stall_watch_state.compare_exchange_strong(asleep, State::awake)) return;
+  State asleep = stall_watch_state;
+  if ((asleep != State::asleep && asleep != State::unmade) ||
+      !stall_watch_state.compare_exchange_strong(asleep, State::awake))
+    return;
   const std::lock_guard lock(mutex_);
   if (has_thread_) {
     futex_wake_all(stall_watch_state);
@@ -205,21 +231,21 @@ void StallWatch::child_after_fork() {
     watched.thread_id = ::gettid();
     watched.hub->housekeep_soon();
   }
-  stall_watch_state = watch.hubs_.empty() ? State::off : State::asleep;
+  stall_watch_state = watch.hubs_.empty() ? State::off : State::unmade;
   watch.mutex_.unlock();
   watch.fork_mutex_.unlock();
 }
 
 void StallWatch::run() {
   while (stall_watch_state != State::ending) {
-    if (look() == Look::busy) {
-      futex_wait(stall_watch_state, State::awake, period_);
+    if (const std::int64_t wait = look(); wait != no_deadline) {
+      futex_wait(stall_watch_state, State::awake, wait);
       continue;
     }
     State state = State::awake;
     if (!stall_watch_state.compare_exchange_strong(state, State::asleep)) continue;
-    // A hub may have woken up before it could see that.
-    if (look() == Look::busy) {
+    // A hub may have woken up, or a signal come, before it could see that.
+    if (look() != no_deadline) {
       state = State::asleep;
       stall_watch_state.compare_exchange_strong(state, State::awake);
       continue;
@@ -230,47 +256,79 @@ void StallWatch::run() {
   }
 }
 
-StallWatch::Look StallWatch::look() {
+std::int64_t StallWatch::look() {
   const std::int64_t now = kernel_now();
   const std::lock_guard lock(mutex_);
   // The whole process stood still (a debugger, a suspended machine): what it did then is no stall.
-  const bool was_stopped = looked_at_ != 0 && now - looked_at_ > 4 * period_ + longest_delay;
-  looked_at_ = now;
-  Look result = Look::quiet;
+  const bool was_stopped = looked_at_ != 0 && now - looked_at_ > longest_delay;
+  std::int64_t wait = no_deadline;
   for (WatchedHub& watched : hubs_) {
     if (was_stopped) watched.since = no_deadline;
-    if (look_at(watched, now) == Look::busy) result = Look::busy;
+    wait = std::min(wait, look_at(watched, now));
   }
-  return result;
+  looked_at_ = now;
+  return std::min(wait, look_at_end(now));
 }
 
-StallWatch::Look StallWatch::look_at(WatchedHub& watched, std::int64_t now) {
-  const std::uint64_t progress = watched.hub->progress();
-  if (watched.hub->port().is_asleep()) {
+std::int64_t StallWatch::look_at(WatchedHub& watched, std::int64_t now) {
+  Hub& hub = *watched.hub;
+  const std::uint64_t slice = hub.statistics().slices;
+  const std::uint64_t progress = slice + hub.statistics().housekeepings;
+  if (hub.port().is_asleep()) {
     watched.since = no_deadline;
-    return Look::quiet;
+    return no_deadline;
   }
   if (watched.since == no_deadline || watched.progress != progress) {
+    // The slice has begun after the look before, and after the housekeeping before it, which is
+    // close: where slices are long, there is one before each.
+    const std::int64_t earliest = std::max(looked_at_ != 0 ? looked_at_ : now, hub.housekept_at());
     watched.progress = progress;
     watched.since = now;
+    watched.started = std::min(earliest, now);
     watched.run_delay = -1;
+    watched.overdue_since = no_deadline;
     watched.is_judged = false;
-    return Look::busy;
+    return look_period;
   }
-  if (watched.is_judged) return Look::quiet;
-  if (watched.run_delay < 0) watched.run_delay = run_delay_of(watched.thread_id);
-  const std::int64_t delayed = run_delay_of(watched.thread_id) - watched.run_delay;
-  const std::int64_t duration = now - watched.since - delayed;
-  if (duration < limit_) return Look::busy;
-  judge(watched, duration);
+  if (watched.is_judged) return no_deadline;
+  const std::int64_t run_delay = run_delay_of(watched.thread_id);
+  if (watched.run_delay < 0) watched.run_delay = run_delay;
+  const std::int64_t duration = now - watched.started - (run_delay - watched.run_delay);
+  if (duration < slice_time) return std::min(slice_time - duration, look_period);
+  // Not for good the first time, if the hub was just throwing away what was meant for another
+  // slice.
+  if (watched.overdue_since == no_deadline || !hub.is_overdue(slice)) {
+    hub.end_slice(slice);
+    watched.overdue_since = now;
+    watched.run_delay_then = run_delay;
+    return look_period;
+  }
+  const bool is_reported = watched.is_reported && limit_ > 0;
+  const std::int64_t overdue = now - watched.overdue_since - (run_delay - watched.run_delay_then);
+  if (is_reported && overdue < limit_) return std::min(limit_ - overdue, look_period);
+  if (is_reported) judge(watched, duration, overdue);
   watched.is_judged = true;
-  return Look::quiet;
+  hub.look_at_clock_soon();  // its housekeeping wakes the watch, if that sleeps until then
+  return no_deadline;
 }
 
-void StallWatch::judge(WatchedHub& watched, std::int64_t duration) {
-  const std::string time = std::to_string(duration / nanoseconds_per_millisecond) + " ms";
+std::int64_t StallWatch::look_at_end(std::int64_t now) {
+  const EndRequest request = end_request();
+  if (!request.hub) return no_deadline;
+  const auto watched = std::find_if(
+      hubs_.begin(), hubs_.end(), [&](const WatchedHub& each) { return each.hub == request.hub; });
+  if (watched == hubs_.end() || watched->since == no_deadline) return no_deadline;
+  const std::int64_t since = std::max(watched->since, request.excused_until);
+  const std::int64_t end_at = std::max(request.due, add_saturated(since, end_patience));
+  if (now < end_at) return look_period;  // a second signal brings it forward
+  end_process(*watched, request, now - watched->since);
+}
+
+void StallWatch::judge(WatchedHub& watched, std::int64_t duration, std::int64_t overdue) {
+  const std::string time = milliseconds(duration) + " ms";
   const std::string hub = "hub " + std::to_string(watched.hub->id());
-  const StallReport* report = ask_for_stall(watched.thread, *watched.hub, watched.progress);
+  const StallReport* report = ask_for_stall({.handle = watched.thread, .id = watched.thread_id},
+                                            *watched.hub, watched.progress);
   if (!report) {
     write("greenroom: " + hub + " has been stalled for " + time +
           ", and its thread does not answer SIGURG: no stack\n");
@@ -278,9 +336,43 @@ void StallWatch::judge(WatchedHub& watched, std::int64_t duration) {
   }
   if (report->is_excused) return;
   const std::string who = report->is_hub_work ? "hub work" : describe(report->who);
-  write("greenroom: " + who + " has run for " + time +
-        " without a blocking call, and nothing else could on " + hub +
-        "; yield() now and then, or offload() such work\n" + to_string(report->trace));
+  const std::string advice =
+      report->is_in_system_call
+          ? "; it is in a system call, which holds up the whole hub: offload() such work\n"
+          : "; yield() now and then, or offload() such work\n";
+  write("greenroom: " + who + " has run for " + time + ", the last " + milliseconds(overdue) +
+        " ms without a blocking call, and nothing else could on " + hub + advice +
+        to_string(report->trace));
+}
+
+// What the stuck thread holds may be what a report needs: an alarm, which no lock can hold up, ends
+// the process as well.
+void StallWatch::end_process(WatchedHub& watched, const EndRequest& request,
+                             std::int64_t duration) {
+  constexpr unsigned report_time_in_seconds = 5;
+  std::signal(SIGALRM, SIG_DFL);
+  sigset_t alarm_signal;
+  sigemptyset(&alarm_signal);
+  sigaddset(&alarm_signal, SIGALRM);
+  pthread_sigmask(SIG_UNBLOCK, &alarm_signal, nullptr);
+  ::alarm(report_time_in_seconds);
+
+  write("greenroom: run() was told to end by " +
+        std::string(request.is_second ? "a second signal" : "a signal, and its grace is over") +
+        "; hub " + std::to_string(watched.hub->id()) + " has not moved for " +
+        milliseconds(duration) +
+        " ms and cannot end it, so the process ends here, with status 1\n");
+  install_stall_probe();
+  const StallReport* report = ask_for_stall({.handle = watched.thread, .id = watched.thread_id},
+                                            *watched.hub, watched.progress);
+  if (report) {
+    const std::string who = report->is_hub_work ? "hub work" : describe(report->who);
+    write("greenroom: " + who + " holds the hub" +
+          (report->is_in_system_call ? ", in a system call\n" : "\n") + to_string(report->trace));
+  } else {
+    write("greenroom: the hub's thread does not answer SIGURG: no stack\n");
+  }
+  ::_exit(1);
 }
 
 }  // namespace
@@ -289,6 +381,14 @@ void watch_for_stalls(Hub& hub) { StallWatch::instance().add(hub); }
 
 void end_stall_watch(Hub& hub) noexcept { StallWatch::instance().remove(hub); }
 
+void do_not_report_stalls(Hub& hub) noexcept { StallWatch::instance().do_not_report(hub); }
+
 void wake_stall_watch() noexcept { StallWatch::instance().wake(); }
+
+void rouse_stall_watch() noexcept {
+  StallWatchState asleep = StallWatchState::asleep;
+  stall_watch_state.compare_exchange_strong(asleep, StallWatchState::awake);
+  futex_wake_all(stall_watch_state);
+}
 
 }  // namespace greenroom::detail

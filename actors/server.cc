@@ -179,7 +179,8 @@ void run_server(Task& first) {
     if (!run_slice(task)) [[unlikely]]
       return end_run(task);
     task.state = TaskState::idle;
-    if (!task.actor.mailbox.empty()) hub.activate(task);
+    if (!task.actor.mailbox.empty())
+      hub.is_giving_way() ? hub.activate_last(task) : hub.activate(task);
   }
 }
 

@@ -25,10 +25,14 @@ namespace {
   throw_pending(*self);
   MailboxExtension& extension = current_mailbox_extension(*self);
   const bool has_budget = hub.charge() || hub.extend_slice(extension.mailbox.size());
-  if (hub.take_overdue() || !has_budget) {
+  if (hub.take_overdue()) {
+    hub.give_way();
+  } else if (!has_budget) {
     hub.yield();
-    throw_pending(*self);
+  } else {
+    return extension;
   }
+  throw_pending(*self);
   return extension;
 }
 

@@ -143,6 +143,7 @@ bool Hub::take_overdue() noexcept {
   if (number == 0) return false;
   overdue_slice_ = 0;  // what the watch has written meanwhile it writes once more
   if (number != statistics_.slices) return false;
+  gives_way_ = true;
   housekeep_soon();
   return true;
 }
@@ -305,7 +306,11 @@ void Hub::abandon_current() noexcept {
 
 void Hub::abandon(Task& task) noexcept {
   assert(task.fiber && (task.state == TaskState::parked || task.state == TaskState::ready));
-  if (task.state == TaskState::ready) ready_.remove(task);
+  if (&task == last_in_line_) {
+    last_in_line_ = nullptr;
+  } else if (task.state == TaskState::ready) {
+    ready_.remove(task);
+  }
   leave_for_ever(task);
 }
 
@@ -423,6 +428,22 @@ ParkResult Hub::yield() noexcept {
   return self.result;
 }
 
+ParkResult Hub::give_way() noexcept {
+  Task& self = *current_;
+  assert(bound_hub == this && self.state == TaskState::running && gives_way_ && !last_in_line_);
+  self.state = TaskState::ready;
+  self.result = ParkResult::woken;
+  last_in_line_ = &self;
+  switch_out(self);
+  return self.result;
+}
+
+void Hub::activate_last(Task& task) noexcept {
+  assert(task.state == TaskState::idle && gives_way_ && !last_in_line_);
+  task.state = TaskState::fresh;
+  last_in_line_ = &task;
+}
+
 // Hub work.
 
 void Hub::housekeeping() {
@@ -450,6 +471,10 @@ void Hub::housekeeping() {
   }
   new_deadlines_.arm_all(timers_, now);
   timers_.fire_due(now);
+  if (gives_way_) [[unlikely]] {
+    gives_way_ = false;
+    if (last_in_line_) ready_.push_back(*std::exchange(last_in_line_, nullptr));
+  }
   if (ready_.empty() && port_.is_empty()) {
     idle();
   } else if (stacks_.has_surplus()) [[unlikely]] {

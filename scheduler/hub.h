@@ -238,8 +238,14 @@ class Hub {
   // The running slice may have had the processor for too long: ask take_overdue(), before the
   // attempt. Never in a simulation.
   bool may_be_overdue() const noexcept { return overdue_slice_ != 0; }
-  // It has had: yield, or end the slice. Housekeeping comes next, to see who else is ready.
+  // It has had: give_way(), or end the slice. Housekeeping comes next, to see who else is ready.
   [[gnu::noinline]] bool take_overdue() noexcept;
+  // As yield(), but behind what that housekeeping makes ready as well.
+  detail::ParkResult give_way() noexcept;
+  // The current slice, of a stackless task that has gone idle, was to end so.
+  bool is_giving_way() const noexcept { return gives_way_; }
+  // As activate(), for such a task.
+  void activate_last(detail::Task& task) noexcept;
   // Any thread: the slice of that number, if it still runs, is to end at its next message or
   // blocking call.
   void end_slice(std::uint64_t number) noexcept { overdue_slice_ = number; }
@@ -397,7 +403,9 @@ class Hub {
   std::atomic<std::size_t> load_{0};  // task_count_ at the last housekeeping
   std::shared_ptr<detail::HubGroup> group_;
   bool is_ending_ = false;
-  bool wants_to_be_alone_ = false;  // the thread's own task is in wait_until_alone()
+  bool gives_way_ = false;                // until the next housekeeping
+  detail::Task* last_in_line_ = nullptr;  // ready, but in no queue before that
+  bool wants_to_be_alone_ = false;        // the thread's own task is in wait_until_alone()
   std::unique_ptr<detail::HubExtension> extensions_[2];
   std::shared_ptr<Hold::Counter> holds_;
   Statistics statistics_;

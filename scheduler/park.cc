@@ -26,10 +26,14 @@ Task& enter_blocking_call_slowly(Hub& hub) {
   }
   throw_pending(*self);
   const bool has_budget = hub.charge();
-  if (hub.take_overdue() || !has_budget) {
+  if (hub.take_overdue()) {
+    hub.give_way();
+  } else if (!has_budget) {
     hub.yield();
-    throw_pending(*self);
+  } else {
+    return *self;
   }
+  throw_pending(*self);
   return *self;
 }
 

@@ -60,7 +60,7 @@ void stop_with_parent(const ServerTask& task, const Message& message) {
 // less.
 inline void handle_mail(ServerTask& task) {
   std::size_t left = task.actor.mailbox.size();
-  for (left = std::min(left, Hub::slice_for(left)); left > 0; --left) {
+  for (left = std::min(left, Hub::slice_for(left)); left > 0;) {
     Message* message = task.actor.mailbox.take_front();
     if (!message) break;  // a handler took some itself
     task.current = message;
@@ -75,6 +75,7 @@ inline void handle_mail(ServerTask& task) {
     if (task.interrupts || task.actor.extras) clean_up_after_handler(task);
     if ((task.attention & attention::throws) != 0) [[unlikely]]
       break;
+    if (--left == 0) break;
     if (task.hub->may_be_overdue() && task.hub->take_overdue()) [[unlikely]]
       break;
   }

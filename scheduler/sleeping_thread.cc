@@ -70,6 +70,7 @@ std::optional<std::uintptr_t> frame_size_at(std::uintptr_t pc) {
   const auto* code = reinterpret_cast<const std::uint8_t*>(function.start);
   const auto* end = reinterpret_cast<const std::uint8_t*>(pc);
   bool has_frame_pointer = false;
+  bool is_in_loop = false;
   std::uintptr_t size = 0;
   for (int n = 0; n < longest_prologue && code < end; ++n) {
     const Instruction instruction = decode_instruction(code);
@@ -86,6 +87,14 @@ std::optional<std::uintptr_t> frame_size_at(std::uintptr_t pc) {
       size = 0;
     } else if (is_push) {
       size += 8;
+    } else if (starts_with({0x4c, 0x8d, 0x9c, 0x24})) {  // lea r11, [rsp + 32 bits]
+      // Pages are touched one by one in a loop, until the stack pointer is there.
+      std::int32_t operand = 0;
+      std::memcpy(&operand, code + 4, sizeof operand);
+      size -= static_cast<std::uintptr_t>(std::int64_t{operand});
+      is_in_loop = true;
+    } else if (is_in_loop) {
+      is_in_loop = instruction.kind != Instruction::Kind::branch;
     } else if (starts_with({0x48, 0x83, 0xec})) {  // sub rsp, 8 bits
       size += code[3];
     } else if (starts_with({0x48, 0x81, 0xec})) {  // sub rsp, 32 bits

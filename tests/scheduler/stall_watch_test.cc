@@ -2,12 +2,14 @@
 #include "greenroom/scheduler/stall_watch.h"
 
 #include <gtest/gtest.h>
+#include <poll.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include <csignal>
 #include <cstdlib>
 #include <filesystem>
+#include <mutex>
 #include <string>
 #include <thread>
 
@@ -128,16 +130,87 @@ TEST(StallWatch, IsNoThreadMoreInAForkedChildUntilAHubThereIsBusy) {
   green::spawn([&] { stall_until(written, "has run for", 2); }).get();
 }
 
-TEST(StallWatch, OfZeroIsOffAndHasNoThread) {
+// Waits in the kernel until that is on stderr, and says what poll() said then.
+[[gnu::noinline]] int poll_until(const Stderr& written, const std::string& words) {
+  int ends[2];
+  EXPECT_EQ(::pipe(ends), 0);
+  std::thread other([&] {
+    stall_until(written, words);
+    EXPECT_EQ(::write(ends[1], "x", 1), 1);
+  });
+  pollfd file{.fd = ends[0], .events = POLLIN, .revents = 0};
+  const int result = ::poll(&file, 1, -1);
+  other.join();
+  ::close(ends[0]);
+  ::close(ends[1]);
+  return result;
+}
+
+TEST(StallWatch, TellsOfASystemCallAndDoesNotCutItShort) {
+  const Stderr written;
+  green::spawn([&] { EXPECT_EQ(poll_until(written, "poll_until("), 1); }).get();
+  const std::string text = written.text();
+  EXPECT_NE(text.find("greenroom: greenlet greenroom::(anonymous namespace)::StallWatch_"),
+            std::string::npos)
+      << text;
+  EXPECT_NE(text.find("; it is in a system call"), std::string::npos) << text;
+  EXPECT_NE(text.find("stall_watch_test.cc"), std::string::npos) << text;
+  EXPECT_EQ(written.count("has run for"), 1);
+}
+
+TEST(StallWatch, TellsOfTheNextStallAfterASystemCall) {
+  const Stderr written;
+  const auto first = green::spawn([&] { EXPECT_EQ(poll_until(written, "has run for"), 1); });
+  const auto second = green::spawn([&] { stall_until(written, "has run for", 2); });
+  first.get();
+  second.get();
+}
+
+// What it says of the last milliseconds is true: blocking calls end a slice before.
+TEST(StallWatch, DoesNotTellOfAGreenletWhoseBlockingCallsFindWhatTheyAskFor) {
+  const Stderr written;
+  green::spawn([] {
+    green::Lock lock;
+    const auto end = std::chrono::steady_clock::now() + far_over_the_limit;
+    while (std::chrono::steady_clock::now() < end) {
+      const std::lock_guard guard(lock);
+      stall_for(1ms);
+    }
+  }).get();
+  EXPECT_EQ(written.text(), "");
+}
+
+TEST(StallWatch, OfZeroTellsOfNothing) {
   ::testing::FLAGS_gtest_death_test_style = "threadsafe";
   EXPECT_EXIT(
       {
         ::setenv("GREENROOM_STALL_MS", "0", 1);
         green::spawn([] { stall_for(far_over_the_limit); }).get();
-        std::fprintf(stderr, "%zu threads\n", thread_count());
+        std::fputs("done\n", stderr);
         std::_Exit(0);
       },
-      ::testing::ExitedWithCode(0), "^1 threads\n$");
+      ::testing::ExitedWithCode(0), "^done\n$");
+}
+
+TEST(StallWatch, OfZeroStillEndsLongSlices) {
+  ::testing::FLAGS_gtest_death_test_style = "threadsafe";
+  EXPECT_EXIT(
+      {
+        ::setenv("GREENROOM_STALL_MS", "0", 1);
+        int turns = 0;
+        bool has_other_run = false;
+        const auto first = green::spawn([&] {
+          green::Lock lock;
+          for (; turns < 1000 && !has_other_run; ++turns) {
+            const std::lock_guard guard(lock);
+            stall_for(1ms);
+          }
+        });
+        green::spawn([&] { has_other_run = true; });
+        first.get();
+        std::_Exit(turns > 0 && turns < 1000 ? 0 : 1);
+      },
+      ::testing::ExitedWithCode(0), "");
 }
 
 TEST(StallWatch, SaysWhatItWantsWhenTheLimitIsNoNumber) {

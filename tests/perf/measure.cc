@@ -19,7 +19,7 @@ namespace {
 constexpr double nanoseconds_per_second = 1e9;
 
 // Before the first hub: a baseline that keeps its thread to itself is no stall to tell of.
-const int stall_watch_is_off = setenv("GREENROOM_STALL_MS", "0", 0);
+const int stalls_are_not_told_of = setenv("GREENROOM_STALL_MS", "0", 0);
 
 std::int64_t wall_clock() {
   timespec time{};

@@ -23,13 +23,12 @@ struct RunOptions {
 // Runs the tree until it ends or SIGINT or SIGTERM comes, then ends what is left: shutdown, and
 // after the grace, which begins with the signal, kill. A second signal kills at once, and one that
 // comes while the tree starts ends that. If this hub is stuck (in a std::mutex, a loop, a system
-// call), so that neither can be done, the process ends by _exit(1) when the grace is over or at the
-// second signal, once the hub has stood still for a second, and stderr says who holds it.
-// One run() at a time in a process. Returns 0, or
-// 1 if the tree could not start, failed, or gave up. For the thread's own stack, main's above all.
-// **Blocks.** Throws std::logic_error in a greenlet, in another run(), or if the signals are
-// watched by another, std::invalid_argument for a number of hubs it cannot have or a tree without a
-// start.
+// call), so that none of this can be done, the process ends by _exit(1) when the grace is over or
+// at the second signal, once the hub has stood still for a second, and stderr says who holds it.
+// One run() at a time in a process. Returns 0, or 1 if the tree could not start, failed, or gave
+// up. For the thread's own stack, main's above all. **Blocks.** Throws std::logic_error in a
+// greenlet, in another run(), or if the signals are watched by another, std::invalid_argument for a
+// number of hubs it cannot have or a tree without a start.
 int run(ChildSpec tree);
 int run(RunOptions options, ChildSpec tree);
 

@@ -30,6 +30,7 @@
 #include "greenroom/scheduler/poller.h"
 #include "greenroom/scheduler/port.h"
 #include "greenroom/scheduler/ready_queue.h"
+#include "greenroom/scheduler/shared_word.h"
 #include "greenroom/scheduler/stack.h"
 #include "greenroom/scheduler/task.h"
 #include "greenroom/scheduler/tick_clock.h"
@@ -59,34 +60,6 @@ struct EnvironmentExtension {
   virtual ~EnvironmentExtension() = default;
 };
 enum class Layer : std::uint8_t { io, actors };
-
-// Counted by one thread, read by any.
-class Counter {
- public:
-  void operator++() noexcept {
-    value_.store(value_.load(std::memory_order_relaxed) + 1, std::memory_order_relaxed);
-  }
-  operator std::uint64_t() const noexcept { return value_.load(std::memory_order_relaxed); }
-
- private:
-  std::atomic<std::uint64_t> value_{0};
-};
-
-// A word of the hub that the stall watch's thread reads, or writes, as well. Costs its owner
-// nothing.
-template <class T>
-class SharedWord {
- public:
-  SharedWord(T value) noexcept : value_(value) {}
-  operator T() const noexcept { return value_.load(std::memory_order_relaxed); }
-  T operator=(T value) noexcept {
-    value_.store(value, std::memory_order_relaxed);
-    return value;
-  }
-
- private:
-  std::atomic<T> value_;
-};
 
 // What a simulation replaces. A hub without one takes the real clock, the front of the queue, and
 // its whole inbox.

@@ -155,11 +155,11 @@ TEST(SliceTimeOfAQueue, EndsBeforeAnItemIsTaken) {
         batch.handle_one();
       }
     });
-    green::spawn([&] {
+    const auto killer = green::spawn([&] {
       batch.note_other();
       getter.kill();
     });
-    getter.join();
+    killer.get();
     EXPECT_LT(batch.handled, batch.messages);
     EXPECT_EQ(static_cast<int>(queue.size()), batch.messages - batch.handled);
   });

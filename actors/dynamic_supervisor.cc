@@ -142,7 +142,7 @@ void DynamicSupervisor::terminate_all() {
   running.for_each([&](const Pid&, const Child& child) { children.push_back(child.get()); });
   std::sort(children.begin(), children.end(),
             [](const auto* a, const auto* b) { return a->pid < b->pid; });
-  terminate_many(children);
+  terminate_together(children);
 }
 
 }  // namespace

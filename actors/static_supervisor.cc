@@ -214,15 +214,18 @@ void StaticSupervisor::pass_on(const ChildState& child) {
   }
 }
 
+// The last one first.
 void StaticSupervisor::terminate_range(std::size_t first, std::size_t last) {
+  std::vector<ChildState*> running;
   for (std::size_t i = last; i-- > first;) {
     ChildState& child = *children_[i];
     child.is_restarting = child.is_counted = false;
     child.awaited = 0;
     if (!child.pid) continue;
     running_.erase(child.pid);
-    terminate_one(child);
+    running.push_back(&child);
   }
+  terminate_in_turn(running);
 }
 
 Outcome<Pid> StaticSupervisor::start(ChildSpec spec) {

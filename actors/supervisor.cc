@@ -4,11 +4,12 @@
 #include <cstdlib>
 
 #include "greenroom/actors/crash_report.h"
+#include "greenroom/actors/end_collector.h"
 #include "greenroom/actors/info.h"
 #include "greenroom/actors/registry.h"
 #include "greenroom/actors/signals.h"
 #include "greenroom/actors/supervisor_core.h"
-#include "greenroom/mailbox/receive.h"
+#include "greenroom/scheduler/hub.h"
 
 namespace greenroom {
 
@@ -52,28 +53,12 @@ namespace {
 constexpr std::chrono::seconds late_report_period(5);
 constexpr std::chrono::seconds answer_time(1);  // of a hub that may be stuck
 
-// Its Exit is not to be read as that of a running child. A reason in it is the true one: a monitor
-// that came after the exit was accepted knows only that there is nobody.
-void forget_exit_of(Pid pid, ExitReason& reason) {
-  unlink(pid);
-  const detail::MessagePointer exit = current_actor().mailbox.remove_first_if(
-      [&](Message& message) { return message.is<Exit>() && message.as<Exit>().from == pid; });
-  if (exit) reason = exit->as<Exit>().reason;
-}
-
 // It was to be killed and has not ended: it does not come to a suspension point, or swallows its
 // exit.
 void report_late(const ChildState& child) {
   const std::optional<std::string> stack = current_stack_within(child.pid, answer_time);
   log_line("child '" + child.id + "' " + child.pid.to_string() + " does not end; " +
            (stack ? "it runs at\n" + *stack : "nothing else runs on its hub any more"));
-}
-
-// Waits for the Down; nothing if the wait was over first.
-std::optional<ExitReason> wait_for_down(MonitorRef ref, Wait wait) {
-  return receive(when([&](const Down& down) { return down.ref == ref; },
-                      [](const Down& down) { return std::optional<ExitReason>(down.reason); }),
-                 after(wait, [] { return std::optional<ExitReason>(); }));
 }
 
 void report_shutdown_error(const ChildState& child, const ExitReason& reason) {
@@ -86,91 +71,138 @@ void report_shutdown_error(const ChildState& child, const ExitReason& reason) {
              reason.to_string() + " at its shutdown");
 }
 
-// How it ended: a Down, or that its hub does not answer any more. Then its names are freed here, as
-// others are to have them.
-ExitReason abandon_and_wait(const ChildState& child, MonitorRef ref) {
-  send_signal({SignalKind::abandon, self(), child.pid});
-  if (const auto reason = wait_for_down(ref, answer_time)) return *reason;
-  demonitor(ref);
-  for (const std::string& name : names_of(child.pid)) free_name(name, child.pid);
-  return Reason::killed;
-}
+// Children that are to end, which takes one walk through the supervisor's mail however many they
+// are. All are monitored, as a child may have unlinked itself. Their Exits are taken with their
+// Downs: they are not to be read as those of running children.
+class Termination {
+ public:
+  // **Blocks.**
+  explicit Termination(const std::vector<ChildState*>& children);
+  // **Block.** until all have ended.
+  void end_in_turn();
+  void end_together();
 
-// It was killed: how it ended. One that has not by `late_at` is reported, again and again, or its
-// policy applies.
-ExitReason wait_for_killed(const ChildState& child, MonitorRef ref, clock::time_point late_at) {
-  for (;;) {
-    if (const auto reason = wait_for_down(ref, late_at)) return *reason;
-    report_late(child);
-    switch (child.spec.options.unkillable) {
-      case Unkillable::wait:
-        break;
-      case Unkillable::abandon:
-        return abandon_and_wait(child, ref);
-      case Unkillable::abort:
-        std::abort();
-    }
-    late_at = clock::now() + late_report_period;
+ private:
+  ChildState& child(std::size_t index) const { return *children_[index]; }
+  const Shutdown& shutdown_of(std::size_t index) const {
+    return child(index).spec.options.shutdown;
+  }
+  bool wait_for(std::size_t index, Wait wait);
+  void kill(std::size_t index);
+  void wait_for_killed(std::size_t index);
+  void abandon(std::size_t index);
+  void note_end(std::size_t index);
+
+  const std::vector<ChildState*>& children_;
+  EndCollector ends_{EndCollector::Takes::downs_and_exits};
+  std::vector<clock::time_point>
+      late_at_;  // of those that were killed: when they should have ended
+  EndCollector::Walk walk_ = EndCollector::Walk::from_the_front;
+};
+
+// Others get their turns between one child and the next, here and where many are told to end: a
+// hundred thousand take a while.
+Termination::Termination(const std::vector<ChildState*>& children)
+    : children_(children), late_at_(children.size()) {
+  for (const ChildState* child : children_) {
+    enter_blocking_call();
+    ends_.add(child->pid, monitor(child->pid));
   }
 }
 
-void note_end(ChildState& child, ExitReason reason) {
-  forget_exit_of(child.pid, reason);
-  report_shutdown_error(child, reason);
-  child.pid = Pid{};
+bool Termination::wait_for(std::size_t index, Wait wait) {
+  return ends_.wait_for(index, wait, std::exchange(walk_, EndCollector::Walk::go_on));
+}
+
+void Termination::kill(std::size_t index) {
+  exit(child(index).pid, Reason::kill);
+  late_at_[index] = clock::now() + late_report_period;
+}
+
+// One that has not ended in time is reported, again and again, or its policy applies.
+void Termination::wait_for_killed(std::size_t index) {
+  while (!wait_for(index, late_at_[index])) {
+    report_late(child(index));
+    switch (child(index).spec.options.unkillable) {
+      case Unkillable::wait:
+        break;
+      case Unkillable::abandon:
+        return abandon(index);
+      case Unkillable::abort:
+        std::abort();
+    }
+    late_at_[index] = clock::now() + late_report_period;
+  }
+}
+
+// There comes a Down, or its hub does not answer any more. Then its names are freed here, as others
+// are to have them.
+void Termination::abandon(std::size_t index) {
+  const Pid pid = child(index).pid;
+  send_signal({SignalKind::abandon, self(), pid});
+  if (wait_for(index, answer_time)) return;
+  demonitor(ends_.monitor_of(index));
+  for (const std::string& name : names_of(pid)) free_name(name, pid);
+  ends_.give_up(index, Reason::killed);
+}
+
+void Termination::note_end(std::size_t index) {
+  unlink(child(index).pid);
+  report_shutdown_error(child(index), ends_.reason(index));
+  child(index).pid = Pid{};
+}
+
+void Termination::end_in_turn() {
+  for (std::size_t i = 0; i < children_.size(); ++i) {
+    bool has_ended = false;
+    if (!shutdown_of(i).is_brutal()) {
+      exit(child(i).pid, Reason::shutdown);
+      has_ended = wait_for(i, shutdown_of(i).wait());
+    }
+    if (!has_ended) {
+      kill(i);
+      wait_for_killed(i);
+    }
+    note_end(i);
+  }
+}
+
+// All are told first, and share the longest wait.
+void Termination::end_together() {
+  std::int64_t deadline = 0;
+  for (std::size_t i = 0; i < children_.size(); ++i) {
+    enter_blocking_call();
+    if (shutdown_of(i).is_brutal()) {
+      kill(i);
+    } else {
+      exit(child(i).pid, Reason::shutdown);
+      deadline = std::max(deadline, shutdown_of(i).wait().to_deadline());
+    }
+  }
+  bool is_late = false;
+  for (std::size_t i = 0; i < children_.size(); ++i) {
+    if (shutdown_of(i).is_brutal() || ends_.has_ended(i)) continue;
+    if (!is_late) is_late = !wait_for(i, to_wait(deadline));
+    if (!is_late) continue;
+    enter_blocking_call();
+    kill(i);
+  }
+  for (std::size_t i = 0; i < children_.size(); ++i) {
+    if (!ends_.has_ended(i)) wait_for_killed(i);
+    note_end(i);
+  }
 }
 
 }  // namespace
 
-void terminate_one(ChildState& child) {
-  // Monitored, as the child may have unlinked itself.
-  const MonitorRef ref = monitor(child.pid);
-  std::optional<ExitReason> reason;
-  if (!child.spec.options.shutdown.is_brutal()) {
-    exit(child.pid, Reason::shutdown);
-    reason = wait_for_down(ref, child.spec.options.shutdown.wait());
-  }
-  if (!reason) {
-    exit(child.pid, Reason::kill);
-    reason = wait_for_killed(child, ref, clock::now() + late_report_period);
-  }
-  note_end(child, *reason);
+void terminate_one(ChildState& child) { terminate_in_turn({&child}); }
+
+void terminate_in_turn(const std::vector<ChildState*>& children) {
+  Termination(children).end_in_turn();
 }
 
-void terminate_many(const std::vector<ChildState*>& children) {
-  struct Ending {
-    ChildState& child;
-    MonitorRef ref;
-    clock::time_point late_at = {};  // killed: when it should have ended
-    std::optional<ExitReason> reason = {};
-  };
-  const auto kill = [](Ending& ending) {
-    exit(ending.child.pid, Reason::kill);
-    ending.late_at = clock::now() + late_report_period;
-  };
-  std::vector<Ending> endings;
-  std::int64_t deadline = 0;
-  for (ChildState* child : children) {
-    Ending& ending = endings.emplace_back(Ending{*child, monitor(child->pid)});
-    const Shutdown& shutdown = child->spec.options.shutdown;
-    if (shutdown.is_brutal()) {
-      kill(ending);
-    } else {
-      exit(child->pid, Reason::shutdown);
-      deadline = std::max(deadline, shutdown.wait().to_deadline());
-    }
-  }
-  for (Ending& ending : endings) {
-    if (!ending.child.spec.options.shutdown.is_brutal())
-      ending.reason = wait_for_down(ending.ref, to_wait(deadline));
-  }
-  for (Ending& ending : endings) {
-    if (!ending.reason && !ending.child.spec.options.shutdown.is_brutal()) kill(ending);
-  }
-  for (Ending& ending : endings) {
-    if (!ending.reason) ending.reason = wait_for_killed(ending.child, ending.ref, ending.late_at);
-    note_end(ending.child, *ending.reason);
-  }
+void terminate_together(const std::vector<ChildState*>& children) {
+  Termination(children).end_together();
 }
 
 void give_up(SupervisorCore& core, const std::string& id) {

@@ -94,8 +94,10 @@ Outcome<Pid> start_one(const ChildSpec& spec);
 // Ends it by its Shutdown and waits until it has. A child that does not end even by a kill is
 // reported, with its stack, again and again.
 void terminate_one(ChildState& child);
+// Ends many, each when the one before it has ended.
+void terminate_in_turn(const std::vector<ChildState*>& children);
 // Ends many at once: all are told together and share the longest wait.
-void terminate_many(const std::vector<ChildState*>& children);
+void terminate_together(const std::vector<ChildState*>& children);
 // It ended in a way that its restart type calls for another start.
 bool wants_restart(const ChildSpec& spec, const ExitReason& reason);
 // Ends the supervisor: too many restarts.

@@ -8,13 +8,20 @@
 #include <utility>
 #include <vector>
 
+#include "greenroom/actors/end_collector.h"
 #include "greenroom/actors/outcome.h"
 #include "greenroom/actors/spawn.h"
 #include "greenroom/actors/verbs.h"
-#include "greenroom/mailbox/receive.h"
 #include "greenroom/scheduler/greenlet.h"
 
 namespace greenroom {
+
+namespace detail {
+
+// **Blocks.** until all have ended. What has not when the wait is over is killed.
+void collect_ends(EndCollector& ends, Wait wait);
+
+}  // namespace detail
 
 // Actors that each compute a T. They are monitored, end with this object at the latest, and leave
 // no stray messages. For one actor.
@@ -26,9 +33,9 @@ class Tasks {
   Tasks& operator=(const Tasks&) = delete;
   // Those that run are killed and waited for.
   ~Tasks() {
-    if (running_.empty()) return;
+    if (ends_.size() == 0) return;
     const Uncancellable uncancellable;
-    collect(std::chrono::nanoseconds(0));
+    detail::collect_ends(ends_, std::chrono::nanoseconds(0));
   }
 
   // Starts f(a...), which were moved into it.
@@ -43,62 +50,40 @@ class Tasks {
         slot->emplace(std::invoke(std::move(f), std::move(a)...));
       }
     });
-    running_.push_back({task, std::move(slot), {}});
+    ends_.add(task.pid, task.ref);
+    slots_.push_back(std::move(slot));
   }
 
   // **Blocks.** until all have ended or the wait is over. What each returned, or why it did not, in
   // start order; what is late is killed, waited for, and has the reason `killed`.
   std::vector<Outcome<T>> collect(Wait wait) {
-    const std::int64_t deadline = wait.to_deadline();
-    const Wait until = wait.is_forever() || wait.is_poll()
-                           ? wait
-                           : Wait(clock::time_point(clock::duration(deadline)));
-    bool is_late = false;
-    for (std::size_t i = 0; i < running_.size(); ++i) {
-      Running& task = running_[i];
-      if (task.reason) continue;  // of a collect that was cut short
-      if (!is_late) task.reason = wait_for(task.task.ref, until);
-      if (!task.reason) {
-        if (!is_late) kill_from(i);
-        is_late = true;
-        const Uncancellable it_ends;
-        task.reason = wait_for(task.task.ref, Wait::forever());
-      }
-    }
+    detail::collect_ends(ends_, wait);
+    // Off this object: moving a value may throw.
+    const detail::EndCollector ends = std::move(ends_);
+    const std::vector<std::shared_ptr<Slot>> slots = std::move(slots_);
+    ends_.clear();
+    slots_.clear();
     std::vector<Outcome<T>> outcomes;
-    for (Running& task : running_) {
-      if (task.slot->has_value()) {
-        if constexpr (std::is_void_v<T>) {
-          outcomes.emplace_back();
-        } else {
-          outcomes.emplace_back(std::move(**task.slot));
-        }
+    outcomes.reserve(slots.size());
+    for (std::size_t i = 0; i < slots.size(); ++i) {
+      Slot& slot = *slots[i];
+      if (!slot) {
+        outcomes.emplace_back(ends.reason(i));
+      } else if constexpr (std::is_void_v<T>) {
+        outcomes.emplace_back();
       } else {
-        outcomes.emplace_back(std::move(*task.reason));
+        outcomes.emplace_back(std::move(*slot));
       }
     }
-    running_.clear();
     return outcomes;
   }
 
  private:
   using Slot = std::optional<std::conditional_t<std::is_void_v<T>, std::monostate, T>>;
-  struct Running {
-    Monitored task;
-    std::shared_ptr<Slot> slot;
-    std::optional<ExitReason> reason = {};  // once its Down has been taken
-  };
 
-  static std::optional<ExitReason> wait_for(MonitorRef ref, Wait wait) {
-    return receive(when([&](const Down& down) { return down.ref == ref; },
-                        [](const Down& down) { return std::optional<ExitReason>(down.reason); }),
-                   after(wait, [] { return std::optional<ExitReason>(); }));
-  }
-  void kill_from(std::size_t first) {
-    for (std::size_t i = first; i < running_.size(); ++i) exit(running_[i].task.pid, Reason::kill);
-  }
-
-  std::vector<Running> running_;
+  // What has ended stays noted by a collect that is cut short.
+  detail::EndCollector ends_{detail::EndCollector::Takes::downs};
+  std::vector<std::shared_ptr<Slot>> slots_;  // in start order
 };
 
 // Structured concurrency: at its end the greenlets it spawned are joined; if it is left by an

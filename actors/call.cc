@@ -180,8 +180,7 @@ Pid resolve(NamedServer server, std::int64_t deadline) {
   const std::lock_guard lock(foreign->mutex);
   if (foreign->failure) return fail(cell, *foreign->failure);
   ReplyPost* value = std::exchange(foreign->value, nullptr);
-  value->finish(*value, &cell);
-  cell.state = ReplyState::value;
+  cell.state = value->finish(*value, &cell);
 }
 
 }  // namespace

@@ -43,8 +43,8 @@ void fail_here(Hub& hub, const ReplyHandle& handle, const ExitReason& reason) {
 void deliver_reply(Hub& hub, PostNode& node) {
   auto& post = static_cast<ReplyPost&>(node);
   ReplyCell* cell = cell_here(hub, post.handle);
-  post.finish(post, cell);
-  if (cell) close_cell(*cell, ReplyState::value);
+  const ReplyState state = post.finish(post, cell);
+  if (cell) close_cell(*cell, state);
 }
 
 void answer_foreign(const ReplyHandle& handle, ReplyPost* value,
@@ -71,6 +71,11 @@ bool has_caller_given_up(Hub& hub, const ReplyHandle& handle) noexcept {
   const std::int64_t now = hub.now();
   caller.park->deadline = close_deadline(caller.park->deadline, now);
   return now >= caller.park->deadline;
+}
+
+ReplyState fail_by_current_exception(ReplyCell& cell) noexcept {
+  cell.failure = new ExitReason(reason_of_current_exception());
+  return ReplyState::failed;
 }
 
 ReplyCell* find_reply_cell(ReplyHandle& handle) noexcept {

@@ -72,20 +72,53 @@ bool has_caller_given_up(Hub& hub, const ReplyHandle& handle) noexcept;
 // A value on its way to a caller on another hub, or on a thread without one.
 struct ReplyPost : PostNode {
   ReplyHandle handle;
-  // Moves the value into the cell, if there still is one, and ends the post.
-  void (*finish)(ReplyPost& post, ReplyCell* cell) noexcept = nullptr;
+  // Moves the value into the cell, if there still is one, and ends the post. What the cell holds
+  // then: the value, or its failure if moving it threw.
+  ReplyState (*finish)(ReplyPost& post, ReplyCell* cell) noexcept = nullptr;
 };
+
+// In a catch block: the call fails with what was thrown.
+ReplyState fail_by_current_exception(ReplyCell& cell) noexcept;
 
 template <class R>
 struct ReplyPostOf final : ReplyPost {
-  explicit ReplyPostOf(ReplyValue<R>&& v) : value(std::move(v)) { finish = &finish_this; }
-  static void finish_this(ReplyPost& post, ReplyCell* cell) noexcept {
+  using Value = ReplyValue<R>;
+
+  explicit ReplyPostOf(Value&& v) : value(std::move(v)) { finish = &finish_this; }
+  static ReplyPostOf& make(Value&& v) {
+    void* block = allocate_block(sizeof(ReplyPostOf));
+    if constexpr (std::is_nothrow_move_constructible_v<Value>) {
+      return *new (block) ReplyPostOf(std::move(v));
+    } else {
+      try {
+        return *new (block) ReplyPostOf(std::move(v));
+      } catch (...) {
+        release_block(block, sizeof(ReplyPostOf));
+        throw;
+      }
+    }
+  }
+  static ReplyState finish_this(ReplyPost& post, ReplyCell* cell) noexcept {
     auto& self = static_cast<ReplyPostOf&>(post);
-    if (cell) static_cast<ReplyCellOf<R>&>(*cell).set_value(std::move(self.value));
+    const ReplyState state = cell ? self.move_into(*cell) : ReplyState::value;
     self.~ReplyPostOf();
     release_block(&self, sizeof(ReplyPostOf));
+    return state;
   }
-  ReplyValue<R> value;
+  ReplyState move_into(ReplyCell& cell) noexcept {
+    auto& target = static_cast<ReplyCellOf<R>&>(cell);
+    if constexpr (std::is_nothrow_move_constructible_v<Value>) {
+      target.set_value(std::move(value));
+    } else {
+      try {
+        target.set_value(std::move(value));
+      } catch (...) {
+        return fail_by_current_exception(cell);
+      }
+    }
+    return ReplyState::value;
+  }
+  Value value;
 };
 
 // The cell that waits for it on this hub. Null if there is none: then a handle of this hub is used
@@ -96,7 +129,7 @@ void answer_cell(ReplyHandle& used, ReplyCell& cell) noexcept;
 // To where its caller is; the handle is used up.
 void send_reply_elsewhere(ReplyHandle& used, ReplyPost& post) noexcept;
 
-// Answers; the handle is used up. Any thread.
+// Answers; the handle is used up, unless moving the value throws here. Any thread.
 template <class R>
 void send_reply(ReplyHandle& used, ReplyValue<R>&& value) {
   if (!used) return;
@@ -104,8 +137,7 @@ void send_reply(ReplyHandle& used, ReplyValue<R>&& value) {
     static_cast<ReplyCellOf<R>*>(cell)->set_value(std::move(value));
     answer_cell(used, *cell);
   } else if (used) {
-    using Post = ReplyPostOf<R>;
-    send_reply_elsewhere(used, *new (allocate_block(sizeof(Post))) Post(std::move(value)));
+    send_reply_elsewhere(used, ReplyPostOf<R>::make(std::move(value)));
   }
 }
 
@@ -137,7 +169,9 @@ class ReplyTo {
   }
   ~ReplyTo() { detail::drop_reply(handle_); }
 
-  // Answers; a second reply, or one to a caller that has left, does nothing.
+  // Answers; a second reply, or one to a caller that has left, does nothing. What moving the value
+  // throws here is thrown, and nothing was answered; what it throws on the caller's hub the call
+  // fails with.
   template <class T = R>
   requires(!std::is_void_v<R>) void reply(T value) {
     detail::send_reply<R>(handle_, R(std::move(value)));

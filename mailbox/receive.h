@@ -3,7 +3,8 @@
 // A clause is a callable whose parameter type is the pattern: by value the message is moved out of
 // the mailbox, by reference it is borrowed until the body ends; `Message&` matches everything.
 // when(guard, body) adds a condition. after(wait, body) comes last. Mailbox order first, clause
-// order second; what does not match stays where it is.
+// order second; what does not match stays where it is. So does a message whose move throws:
+// receive() throws that.
 //
 // In a server's handler receive sees no calls and no casts, not even by `Message&`: those wait for
 // their own handlers.
@@ -13,6 +14,7 @@
 #pragma once
 
 #include <concepts>
+#include <exception>
 #include <tuple>
 #include <type_traits>
 #include <utility>
@@ -182,11 +184,58 @@ bool matches(C& clause, Message& message) {
 }
 
 template <class C>
-decltype(auto) run_clause([[maybe_unused]] C& clause, [[maybe_unused]] MessagePointer message) {
+auto& body_of(C& clause) {
   if constexpr (is_when<C>) {
-    return run_body(clause.body, std::move(message));
+    return clause.body;
   } else {
-    return run_body(clause, std::move(message));
+    return clause;
+  }
+}
+
+template <class C>
+decltype(auto) run_clause([[maybe_unused]] C& clause, [[maybe_unused]] MessagePointer message) {
+  return run_body(body_of(clause), std::move(message));
+}
+
+// What a body takes by value, where moving it may throw: it leaves the mailbox when it has arrived
+// in the body's parameter, and stays there otherwise.
+template <class T>
+class Extraction {
+ public:
+  explicit Extraction(Mailbox& mailbox) : mailbox_(mailbox) {}
+  operator T() && {
+    const Removal on_arrival{mailbox_};
+    return T(std::move(mailbox_.scanned()->as<T>()));
+  }
+
+ private:
+  struct Removal {
+    ~Removal() {
+      if (std::uncaught_exceptions() == exceptions) mailbox.take_scanned();
+    }
+    Mailbox& mailbox;
+    const int exceptions = std::uncaught_exceptions();
+  };
+  Mailbox& mailbox_;
+};
+
+template <class C>
+constexpr bool is_extracted() {
+  if constexpr (is_mail_clause<C>) {
+    using Argument = ParameterOf<std::remove_cvref_t<decltype(body_of(std::declval<C&>()))>>;
+    using T = std::remove_cvref_t<Argument>;
+    if constexpr (!std::is_lvalue_reference_v<Argument> && !std::is_nothrow_move_constructible_v<T>)
+      return std::is_convertible_v<Extraction<T>, T>;
+  }
+  return false;
+}
+
+template <class C>
+decltype(auto) run_clause([[maybe_unused]] C& clause, Mailbox* mailbox) {
+  if constexpr (is_extracted<C>()) {
+    return body_of(clause)(Extraction<typename ClauseTraits<C>::Pattern>(*mailbox));
+  } else {
+    return run_clause(clause, mailbox->take_scanned());
   }
 }
 
@@ -195,14 +244,15 @@ MailboxExtension& enter_receive();
 // Parks in a receive. False: the deadline came.
 bool park_in_receive(std::int64_t deadline);
 
-template <class R, std::size_t I, class Clauses>
-R dispatch_mail(std::size_t index, Clauses& clauses, MessagePointer message) {
+// `from` is the message, or the mailbox whose scan has come to it.
+template <class R, std::size_t I, class Clauses, class From>
+R dispatch_mail(std::size_t index, Clauses& clauses, From from) {
   if constexpr (I < std::tuple_size_v<Clauses>) {
     using C = std::remove_cvref_t<std::tuple_element_t<I, Clauses>>;
     if constexpr (is_mail_clause<C>) {
-      if (index == I) return run_clause(std::get<I>(clauses), std::move(message));
+      if (index == I) return run_clause(std::get<I>(clauses), std::move(from));
     }
-    return dispatch_mail<R, I + 1>(index, clauses, std::move(message));
+    return dispatch_mail<R, I + 1>(index, clauses, std::move(from));
   } else {
     __builtin_unreachable();
   }
@@ -273,6 +323,7 @@ struct ReceiveTraits {
       afters == 0 ||
       (afters == 1 && is_after<std::tuple_element_t<sizeof...(Cs) - 1, std::tuple<Cs...>>>);
   static constexpr bool has_sources = (false || ... || ExternalClause<Cs>);
+  static constexpr bool has_extracted = (false || ... || is_extracted<Cs>());
 };
 
 template <class... Cs>
@@ -298,7 +349,13 @@ auto receive_any_of(Cs&&... cs) {
       std::size_t index = 0;
       const bool is_match =
           !mailbox.is_hidden(*message) && ((matches(cs, *message) || (++index, false)) || ...);
-      if (is_match) return dispatch_mail<R, 0>(index, clauses, mailbox.take_scanned());
+      if (is_match) {
+        if constexpr (Traits::has_extracted) {
+          return dispatch_mail<R, 0>(index, clauses, &mailbox);
+        } else {
+          return dispatch_mail<R, 0>(index, clauses, mailbox.take_scanned());
+        }
+      }
       mailbox.skip();
     }
     if constexpr (Traits::has_sources) {

@@ -3,7 +3,9 @@
 #include <gtest/gtest.h>
 
 #include <memory>
+#include <stdexcept>
 #include <string>
+#include <utility>
 
 #include "greenroom/tests/actors/probe.h"
 
@@ -61,6 +63,60 @@ TEST(Receive, OfAnotherTypeOfTheSameValueDoesNotMatch) {
     send(self(), 1U);
     EXPECT_EQ(receive([](int) { return 0; }, [](unsigned) { return 2; }), 2);
     EXPECT_EQ(next<long>(), 1L);
+  });
+}
+
+// Moving it throws as often as `throws_left` says.
+struct Fragile {
+  explicit Fragile(int number) : n(number) {}
+  Fragile(Fragile&& other) : n(other.n) {
+    if (throws_left > 0 && throws_left-- > 0) throw std::runtime_error("broken");
+  }
+  int n;
+  static inline int throws_left = 0;
+};
+
+TEST(Receive, LeavesAMessageWhoseMoveThrowsWhereItIs) {
+  in_actor([] {
+    send(self(), A{1});
+    send(self(), Fragile(2));
+    send(self(), A{3});
+    const auto expect_throw = [](auto clause) {
+      Fragile::throws_left = 1;
+      EXPECT_THROW(receive(std::move(clause)), std::runtime_error);
+      EXPECT_EQ(process_info(self()).mailbox_size, 3U);
+    };
+    expect_throw([](Fragile) { FAIL(); });
+    expect_throw([](Fragile&&) { FAIL(); });
+    expect_throw(
+        when([](const Fragile& fragile) { return fragile.n == 2; }, [](Fragile) { FAIL(); }));
+    EXPECT_EQ(receive([](const Fragile& fragile) { return fragile.n; }), 2);
+    EXPECT_EQ(next<A>().n, 1);
+    EXPECT_EQ(next<A>().n, 3);
+  });
+}
+
+TEST(Receive, HasTakenAMessageOnceItsBodyRuns) {
+  in_actor([] {
+    for (int n = 1; n <= 4; ++n) send(self(), Fragile(n));
+    EXPECT_EQ(receive([](Fragile fragile) {
+                EXPECT_EQ(process_info(self()).mailbox_size, 3U);
+                return fragile.n + receive([](Fragile&& next) { return next.n; });
+              }),
+              3);
+    EXPECT_THROW(receive([](const Fragile&) { throw std::runtime_error("body"); }),
+                 std::runtime_error);
+    EXPECT_THROW(receive([](Fragile) { throw std::runtime_error("body"); }), std::runtime_error);
+    EXPECT_TRUE(has_no_mail());
+  });
+}
+
+TEST(Send, ThatThrowsAsTheMessageIsMovedHasSentNothing) {
+  in_actor([] {
+    Fragile fragile(1);
+    Fragile::throws_left = 1;
+    EXPECT_THROW(send(self(), std::move(fragile)), std::runtime_error);
+    EXPECT_TRUE(has_no_mail());
   });
 }
 

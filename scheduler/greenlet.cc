@@ -116,21 +116,31 @@ struct Joiner final : ExitObserver {
   const Waiting waiting;
 };
 
-// A joiner on another hub: lives with the greenlet, holds the waiting task. A waiter that has left,
-// perhaps with its whole hub, is not found any more.
+// A joiner on another hub. It is both the greenlet's, whose hub has it on the list, and the
+// waiter's, who may leave first and then has it taken off. A waiter that has left, perhaps with its
+// whole hub, is not found any more.
 struct RemoteJoiner final : ExitObserver {
   explicit RemoteJoiner(Waker waiter)
       : ExitObserver(&wake_joiner), waker(waiter), port(waiter.task().hub->port()) {
     add_reference(waker.task());
   }
+  ~RemoteJoiner() { drop_reference(waker.task()); }
+  RemoteJoiner(const RemoteJoiner&) = delete;
+  RemoteJoiner& operator=(const RemoteJoiner&) = delete;
+
   static void wake_joiner(ExitObserver& observer, GreenletTask&) noexcept {
-    auto* self = static_cast<RemoteJoiner*>(&observer);
-    self->waker.wake_by_post(self->port);
-    drop_reference(self->waker.task());
-    delete self;
+    auto& self = static_cast<RemoteJoiner&>(observer);
+    self.waker.wake_by_post(self.port);
+    self.drop();
   }
+  // One of the two does not need it any more.
+  void drop() noexcept {
+    if (owners.fetch_sub(1, std::memory_order_acq_rel) == 1) delete this;
+  }
+
   const Waker waker;
   Port& port;
+  std::atomic<int> owners{2};
 };
 
 struct Callback final : ExitObserver {
@@ -157,6 +167,38 @@ void on_home(GreenletTask& task, F f) {
   f(task);
 }
 
+// The wait of a joiner for a greenlet of another hub.
+class RemoteJoin {
+ public:
+  RemoteJoin(Task& waiter, GreenletTask& target)
+      : waiting_(waiter), target_(target), joiner_(*new RemoteJoiner(waiting_.waker())) {
+    on_home(target_, [joiner = &joiner_](GreenletTask& home) {
+      home.has_ended() ? RemoteJoiner::wake_joiner(*joiner, home) : home.add_observer(*joiner);
+    });
+  }
+  // A greenlet that has ended tells its observers by itself; so have all of a hub that has, and of
+  // which nobody is on a list any more.
+  ~RemoteJoin() {
+    const bool is_posted =
+        !target_.has_ended() &&
+        Hub::post_to(*target_.home, [joiner = &joiner_, handle = green::Greenlet<>(target_)] {
+          if (joiner->is_linked()) {
+            joiner->unlink();
+            joiner->drop();
+          }
+          joiner->drop();
+        });
+    if (!is_posted) joiner_.drop();
+  }
+  RemoteJoin(const RemoteJoin&) = delete;
+  RemoteJoin& operator=(const RemoteJoin&) = delete;
+
+ private:
+  const Waiting waiting_;
+  GreenletTask& target_;
+  RemoteJoiner& joiner_;
+};
+
 }  // namespace
 
 GreenletTask& GreenletHandle::task() const {
@@ -182,11 +224,7 @@ bool GreenletHandle::join(Wait wait) const {
       result = park("greenlet.join", deadline, waits_for);
     } else {
       const Hold hold = self.hub->hold_for_news_from(target.home->number());
-      const Waiting waiting(self);
-      auto* joiner = new RemoteJoiner(waiting.waker());
-      on_home(target, [joiner](GreenletTask& home) {
-        home.has_ended() ? RemoteJoiner::wake_joiner(*joiner, home) : home.add_observer(*joiner);
-      });
+      const RemoteJoin joined(self, target);
       result = park("greenlet.join", deadline, waits_for);
     }
     // It may go on: the timeout that interrupted it was cancelled by somebody else.

@@ -38,6 +38,7 @@ struct StartTimer;
 struct ExitObserver {
   using Notify = void (*)(ExitObserver& observer, GreenletTask& task) noexcept;
   explicit ExitObserver(Notify function) : notify(function) {}
+  bool is_linked() const { return next != nullptr; }
   void unlink() noexcept {
     if (!next) return;
     previous->next = next;

@@ -153,6 +153,54 @@ TEST(OtherHubs, MayJoinAndKillWhileTheThreadEnds) {
   }
 }
 
+std::size_t observers_of(const Greenlet<>& greenlet) {
+  std::size_t count = 0;
+  const detail::ExitObserver& head = greenlet.task().observers;
+  for (const detail::ExitObserver* one = head.next; one != &head; one = one->next) ++count;
+  return count;
+}
+
+TEST(OtherHubs, AJoinThatIsLeftEarlyLeavesNothingBehind) {
+  const Hold hold = green::get_hub().hold();
+  Event gate;
+  const Greenlet<> target = spawn([&] {
+    const Uncancellable busy;
+    gate.wait();
+  });
+  Event has_given_up;
+  std::thread thread([&] {
+    for (int i = 0; i < 10; ++i) EXPECT_FALSE(target.join(1us));
+    EXPECT_FALSE(try_for(1us, [&] { target.join(); }));
+    EXPECT_TRUE(green::joinall({target}, 1us).empty());
+    green::killall({target}, {}, 1us);
+    EXPECT_FALSE(target.ready());
+    has_given_up.set();  // arrives last
+  });
+  has_given_up.wait();
+  EXPECT_EQ(observers_of(target), 0U);
+  thread.join();
+  gate.set();
+  EXPECT_TRUE(target.join());
+}
+
+// Half of them leave when the greenlet, or its hub, has just ended.
+TEST(OtherHubs, MayLeaveAJoinWhileTheThreadEnds) {
+  constexpr int rounds = 300;
+  const Hold hold = green::get_hub().hold();
+  for (int round = 0; round < rounds; ++round) {
+    std::promise<Greenlet<>> promise;
+    std::thread thread([&] {
+      const auto greenlet = spawn([] { yield(); });
+      promise.set_value(greenlet);
+      for (int i = 0; i < round % 4; ++i) yield();
+    });
+    const Greenlet<> greenlet = promise.get_future().get();
+    greenlet.join(std::chrono::microseconds(round % 20));
+    thread.join();
+    EXPECT_TRUE(greenlet.ready());
+  }
+}
+
 // Its greenlet's hub is alive: that is enough to wait for.
 TEST(OtherHubs, AThreadThatJoinsNeedsNoHold) {
   const auto target = spawn([] {

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <stdexcept>
+#include <utility>
 
 #include "greenroom/scheduler/hub.h"
 #include "greenroom/scheduler/interrupt.h"
@@ -71,25 +72,49 @@ QueueBase::Putter* QueueBase::win_putter() {
   return nullptr;
 }
 
+void QueueBase::leave(Putter& putter) {
+  if (!putter.is_linked()) return;
+  putter.unlink();
+  --putting_;
+}
+
+void QueueBase::leave(Getter& getter) {
+  getter.unlink();
+  if (std::exchange(getter.is_promised, false)) --promised_;
+}
+
+void QueueBase::Putter::abandoned(Abandonable& waiter) noexcept {
+  auto& self = static_cast<Putter&>(waiter);
+  const std::lock_guard lock(self.owner.mutex_);
+  self.owner.leave(self);
+}
+
+void QueueBase::Getter::abandoned(Abandonable& waiter) noexcept {
+  auto& self = static_cast<Getter&>(waiter);
+  const std::lock_guard lock(self.owner.mutex_);
+  self.owner.leave(self);
+  self.owner.promise_next();
+}
+
 void QueueBase::wait_for_promise(std::unique_lock<SharedMutex>& lock, Task& self, Place place,
                                  Wait wait, std::int64_t deadline) {
   for (;;) {
     if (is_shut_down_) throw green::ShutDown();
     if (wait.is_poll()) throw green::Empty();
-    Getter node(self);
+    Getter node(*this, self);
     place == Place::front ? getters_.push_front(node) : getters_.push_back(node);
     lock.unlock();
-    const ParkResult result = park("queue.get", deadline);
+    const ParkResult result = park("queue.get", deadline, node.turn());
     lock.lock();
-    node.unlink();
-    if (node.is_promised) --promised_;
+    const bool is_promised = node.is_promised;
+    leave(node);
     if (result == ParkResult::interrupted) {
       promise_next();
       lock.unlock();
       throw_pending();
       lock.lock();
       if (has_unpromised()) return;
-    } else if (node.is_promised) {
+    } else if (is_promised) {
       return;
     } else if (result == ParkResult::expired) {
       throw green::Empty();
@@ -101,19 +126,16 @@ void QueueBase::wait_for_promise(std::unique_lock<SharedMutex>& lock, Task& self
 bool QueueBase::wait_for_room(std::unique_lock<SharedMutex>& lock, Task& self, void* item,
                               Wait wait, std::int64_t deadline) {
   if (wait.is_poll()) throw green::Full();
-  Putter node(self, item);
+  Putter node(*this, self, item);
   putters_.push_back(node);
   ++putting_;
   if (is_channel()) promise_next();
   lock.unlock();
-  const ParkResult result = park("queue.put", deadline);
+  const ParkResult result = park("queue.put", deadline, node.turn());
   lock.lock();
   if (node.is_placed) return true;
   if (node.failure) std::rethrow_exception(node.failure);
-  if (node.is_linked()) {
-    node.unlink();
-    --putting_;
-  }
+  leave(node);
   if (result == ParkResult::interrupted) {
     lock.unlock();
     throw_pending();

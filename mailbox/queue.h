@@ -74,15 +74,21 @@ class QueueBase {
   enum class Place { back, front };
 
   // In the frame of a parked put().
-  struct Putter final : WaitNode {
-    Putter(Task& putting, void* value) : WaitNode(putting), item(value) {}
+  struct Putter final : WaitNode, Abandonable {
+    Putter(QueueBase& queue, Task& putting, void* value)
+        : WaitNode(putting), Abandonable(&abandoned), owner(queue), item(value) {}
+    static void abandoned(Abandonable& waiter) noexcept;
+    QueueBase& owner;
     void* item;
     bool is_placed = false;
     std::exception_ptr failure = {};  // it could not be placed
   };
   // In the frame of a parked get().
-  struct Getter final : WaitNode {
-    explicit Getter(Task& getting) : WaitNode(getting) {}
+  struct Getter final : WaitNode, Abandonable {
+    Getter(QueueBase& queue, Task& getting)
+        : WaitNode(getting), Abandonable(&abandoned), owner(queue) {}
+    static void abandoned(Abandonable& waiter) noexcept;
+    QueueBase& owner;
     bool is_promised = false;
   };
 
@@ -113,6 +119,9 @@ class QueueBase {
   bool wait_for_room(std::unique_lock<SharedMutex>& lock, Task& self, void* item, Wait wait,
                      std::int64_t deadline);
   static bool win(WaitNode& node);
+  // They do not wait any more.
+  void leave(Putter& putter);
+  void leave(Getter& getter);
   // Wakes everybody; `dropped` items will never be got.
   void shut_down(std::size_t dropped);
 

@@ -288,6 +288,10 @@ void Hub::leave_for_ever(Task& task) noexcept {
   keep_for_ever(task);
   ++task.epoch;
   task.state = TaskState::abandoned;
+  if (task.park && task.park->waits_for.kind == detail::WaitsFor::Kind::turn) {
+    auto& waiter = *reinterpret_cast<detail::Abandonable*>(task.park->waits_for.id);
+    waiter.leave(waiter);
+  }
   task.ops->abandoned(task);
   unlist(task);
 }

@@ -35,9 +35,22 @@ using detail::ParkResult;
 // Semaphore.
 
 struct Semaphore::Waiter final : detail::GrantNode {
-  Waiter(detail::Task& task, Purpose why) : GrantNode(task), purpose(why) {}
+  Waiter(Semaphore& semaphore, detail::Task& task, Purpose why)
+      : GrantNode(task, &abandoned), owner(semaphore), purpose(why) {}
+  static void abandoned(Abandonable& waiter) noexcept {
+    auto& self = static_cast<Waiter&>(waiter);
+    const std::lock_guard lock(self.owner.mutex_);
+    self.owner.leave(self);
+  }
+  Semaphore& owner;
   Purpose purpose;
 };
+
+// It does not take what it waited for.
+void Semaphore::leave(Waiter& waiter) {
+  waiter.unlink();
+  if (waiter.is_granted && waiter.purpose == Purpose::take) give_one();
+}
 
 Semaphore::Semaphore(int permits)
     : Semaphore(permits, std::numeric_limits<int>::max(), "semaphore.acquire") {}
@@ -64,14 +77,14 @@ bool Semaphore::wait_until_free(Wait wait, Purpose purpose) {
       return true;
     }
     if (wait.is_poll()) return false;
-    Waiter node(self, purpose);
+    Waiter node(*this, self, purpose);
     waiters_.push_back(node);
     lock.unlock();
-    const ParkResult result = detail::park(reason_, deadline);
+    const ParkResult result = detail::park(reason_, deadline, node.turn());
     lock.lock();
     node.unlink();
     if (result == ParkResult::interrupted) {
-      if (node.is_granted && purpose == Purpose::take) give_one();
+      leave(node);
       lock.unlock();
       detail::throw_pending();
       lock.lock();
@@ -163,6 +176,23 @@ int RLock::count() const { return count_.load(std::memory_order_relaxed); }
 
 // Condition.
 
+struct Condition::Waiter final : detail::GrantNode {
+  Waiter(Condition& condition, detail::Task& task)
+      : GrantNode(task, &abandoned), owner(condition) {}
+  static void abandoned(Abandonable& waiter) noexcept {
+    auto& self = static_cast<Waiter&>(waiter);
+    const std::lock_guard lock(self.owner.mutex_);
+    self.owner.leave(self);
+  }
+  Condition& owner;
+};
+
+// Its notification is for the next.
+void Condition::leave(Waiter& waiter) {
+  waiter.unlink();
+  if (waiter.is_granted) detail::grant_to_first(waiters_);
+}
+
 void Condition::check_held() const {
   if (!lock_.locked())
     throw std::logic_error("greenroom: lock a Condition before wait() and notify()");
@@ -174,17 +204,17 @@ bool Condition::wait_until(std::int64_t deadline) {
   detail::Task& self = detail::enter_blocking_call();
   check_held();
   for (;;) {
-    detail::GrantNode node(self);
+    Waiter node(*this, self);
     {
       const std::lock_guard guard(mutex_);
       waiters_.push_back(node);
     }
     lock_.unlock();
-    const ParkResult result = detail::park("condition.wait", deadline);
+    const ParkResult result = detail::park("condition.wait", deadline, node.turn());
     {
       const std::lock_guard guard(mutex_);
       node.unlink();
-      if (result == ParkResult::interrupted && node.is_granted) detail::grant_to_first(waiters_);
+      if (result == ParkResult::interrupted) leave(node);
     }
     {
       const Uncancellable must_hold_the_lock;
@@ -209,11 +239,24 @@ void Condition::notify_all() { notify(std::numeric_limits<int>::max()); }
 
 // Barrier.
 
-struct Barrier::Waiter final : detail::WaitNode {
-  Waiter(detail::Task& task, std::uint64_t number) : WaitNode(task), round(number) {}
+struct Barrier::Waiter final : detail::WaitNode, detail::Abandonable {
+  Waiter(Barrier& barrier, detail::Task& task, std::uint64_t number)
+      : WaitNode(task), Abandonable(&abandoned), owner(barrier), round(number) {}
+  static void abandoned(Abandonable& waiter) noexcept {
+    auto& self = static_cast<Waiter&>(waiter);
+    const std::lock_guard lock(self.owner.mutex_);
+    if (self.outcome == Outcome::none) self.owner.leave(self);
+  }
+  Barrier& owner;
   std::uint64_t round;
   Outcome outcome = Outcome::none;
 };
+
+// It does not count as one who has arrived.
+void Barrier::leave(Waiter& waiter) {
+  waiter.unlink();
+  if (waiter.round == round_) --arrived_;
+}
 
 Barrier::Barrier(int parties, std::function<void()> action)
     : parties_(parties), action_(std::move(action)) {
@@ -231,10 +274,10 @@ int Barrier::wait(Wait wait) {
       finish_round(lock);
       return index;
     }
-    Waiter node(self, round_);
+    Waiter node(*this, self, round_);
     waiters_.push_back(node);
     lock.unlock();
-    const ParkResult result = detail::park("barrier.wait", deadline);
+    const ParkResult result = detail::park("barrier.wait", deadline, node.turn());
     lock.lock();
     node.unlink();
     if (node.outcome == Outcome::all_came) return index;
@@ -243,7 +286,7 @@ int Barrier::wait(Wait wait) {
       break_rounds();
       throw BrokenBarrier();
     }
-    if (node.round == round_) --arrived_;
+    leave(node);
     lock.unlock();
     detail::throw_pending();
     lock.lock();

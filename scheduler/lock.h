@@ -3,8 +3,8 @@
 //
 // Greenlets of any hub may wait, any thread may release. First come, first served: a release with
 // waiters hands the permit to the first of them that still waits, so a late comer cannot overtake.
-// Whoever is killed while a permit is on its way to it passes it on. A hub whose root waits for
-// another thread's release needs a Hold, as always. All must outlive their waiters.
+// Whoever is killed, or abandoned, while a permit is on its way to it passes it on. A hub whose
+// root waits for another thread's release needs a Hold, as always. All must outlive their waiters.
 #pragma once
 
 #include <atomic>
@@ -22,8 +22,8 @@ namespace greenroom {
 namespace detail {
 
 // A waiter that something can be given to, under its owner's mutex.
-struct GrantNode : WaitNode {
-  using WaitNode::WaitNode;
+struct GrantNode : WaitNode, Abandonable {
+  GrantNode(Task& waiter, Leave function) : WaitNode(waiter), Abandonable(function) {}
   bool is_granted = false;
 };
 
@@ -67,6 +67,7 @@ class Semaphore {
   enum class Purpose : std::uint8_t { take, look };
   struct Waiter;
   int give_one();
+  void leave(Waiter& waiter);
   bool wait_until_free(Wait wait, Purpose purpose);
 
   mutable detail::SharedMutex mutex_;
@@ -159,7 +160,9 @@ class Condition {
   void notify_all();
 
  private:
+  struct Waiter;
   bool wait_until(std::int64_t deadline);
+  void leave(Waiter& waiter);
   void check_held() const;
 
   Lock own_;
@@ -197,6 +200,7 @@ class Barrier {
  private:
   struct Waiter;
   enum class Outcome : std::uint8_t { none, all_came, broken };
+  void leave(Waiter& waiter);
   void finish_round(std::unique_lock<detail::SharedMutex>& lock);
   void dismiss(std::uint64_t round, Outcome outcome);
   void break_rounds();

@@ -7,7 +7,7 @@
 //   2. tries; if it succeeds it returns, and nothing may throw any more;
 //   3. puts a WaitNode (or a Waker) where the wake will come from, and parks;
 //   4. if interrupted: gives back what it holds, passes on what it was granted, then
-//   throw_pending().
+//   throw_pending(). An Abandonable does the same for a task that is abandoned in the park.
 // A wake is won once: a later one answers false, so notify-one goes on to the next waiter. A wake
 // that comes after its wait is over does nothing, however that ended: waker.h has the rule. What a
 // primitive answers it takes from its own node and from the deadline, never from having been woken
@@ -25,9 +25,21 @@ namespace greenroom::detail {
 
 // What a parked task waits for, for dumps and the wait-for graph.
 struct WaitsFor {
-  enum class Kind : std::uint8_t { nothing, actor, task, descriptor, timer, mail };
+  enum class Kind : std::uint8_t { nothing, actor, task, descriptor, timer, mail, turn };
   Kind kind = Kind::nothing;
-  std::uint64_t id = 0;  // a pid's number, a descriptor, a task's address
+  std::uint64_t id = 0;  // a pid's number, a descriptor, the address of a task or an Abandonable
+};
+
+// A waiter that may be given something before it runs: a permit, an item, its turn. If its task is
+// abandoned it leaves the queue here, as nothing else will ever take it off, and what it was given
+// goes on to the next.
+struct Abandonable {
+  // On the task's hub, and under no lock.
+  using Leave = void (*)(Abandonable& waiter) noexcept;
+  explicit Abandonable(Leave function) : leave(function) {}
+  // For its park.
+  WaitsFor turn() { return {WaitsFor::Kind::turn, reinterpret_cast<std::uintptr_t>(this)}; }
+  const Leave leave;
 };
 
 // An open deadline: so long after the hub's next look at the clock, which comes within a

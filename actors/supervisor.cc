@@ -278,17 +278,53 @@ void check_children(const SupervisorOptions& options) {
 }  // namespace
 }  // namespace detail
 
+namespace detail {
+
+namespace {
+
+// The start of a static supervisor. Its options are shared: starts and copies of a tree, however
+// deep, copy one level. They are not changed but at their end.
+struct SupervisorStart {
+  std::shared_ptr<SupervisorOptions> options;
+  Pid operator()(const std::string& id) const;
+};
+
+// Destroys a tree level by level: each in the destructor of the one above would need a stack as
+// deep as the tree.
+void destroy_options(SupervisorOptions* options) {
+  std::vector<std::shared_ptr<SupervisorOptions>> below;
+  const auto take_from = [&](SupervisorOptions& above) {
+    for (ChildSpec& spec : above.children) {
+      if (auto* start = spec.start.target<SupervisorStart>())
+        below.push_back(std::move(start->options));
+    }
+  };
+  take_from(*options);
+  delete options;
+  while (!below.empty()) {
+    const std::shared_ptr<SupervisorOptions> next = std::move(below.back());
+    below.pop_back();
+    if (next.use_count() == 1) take_from(*next);
+  }
+}
+
+Pid SupervisorStart::operator()(const std::string& id) const {
+  return start_link<SupervisorServer>(SpawnOptions{.name = id, .label = "supervisor"},
+                                      SupervisorOptions(*options))
+      .pid();
+}
+
+}  // namespace
+}  // namespace detail
+
 ChildSpec supervisor(SupervisorOptions options) {
   detail::check_options(options.intensity, options.period);
   detail::check_children(options);
   ChildSpec spec;
   spec.options = {.id = options.id, .shutdown = Shutdown::infinity()};
   spec.is_supervisor = true;
-  spec.start = [options = std::move(options)](const std::string& id) {
-    return start_link<detail::SupervisorServer>(SpawnOptions{.name = id, .label = "supervisor"},
-                                                SupervisorOptions(options))
-        .pid();
-  };
+  spec.start = detail::SupervisorStart{std::shared_ptr<SupervisorOptions>(
+      new SupervisorOptions(std::move(options)), &detail::destroy_options)};
   return spec;
 }
 

@@ -5,6 +5,7 @@
 #include <functional>
 #include <string>
 
+#include "greenroom/testkit/testkit.h"
 #include "greenroom/tests/actors/worker.h"
 
 namespace greenroom {
@@ -36,6 +37,20 @@ TEST(SupervisorTree, NestsAndEndsFromTheLeavesInReverse) {
     EXPECT_EQ(count_children("inner").workers, 2U);
     shut_down(tree);
     EXPECT_EQ(events(4), "d-c-b-a-");
+  });
+}
+
+// Nothing of it is done level by level on one stack, of 64 KiB here.
+TEST(SupervisorTree, MayBeThousandsOfLevelsDeep) {
+  in_trapping_actor([] {
+    ChildSpec spec = worker("leaf");
+    for (int level = testkit::scale(10'000); level > 0; --level)
+      spec = supervisor({.children = {spec}});
+    const Pid tree = start_supervisor(spec);
+    EXPECT_EQ(events(1), "leaf+");
+    spec = ChildSpec();
+    shut_down(tree);
+    EXPECT_EQ(events(1), "leaf-");
   });
 }
 

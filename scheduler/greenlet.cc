@@ -162,7 +162,7 @@ void on_home(GreenletTask& task, F f) {
     return;
   }
   if (Hub::post_to(*task.home, [handle = green::Greenlet<>(task), f] { f(handle.task()); })) return;
-  // A hub that refuses posts ends what it still has.
+  // A hub that refuses posts ends or abandons what it still has.
   while (!task.has_ended()) std::this_thread::yield();
   f(task);
 }

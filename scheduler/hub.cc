@@ -68,7 +68,10 @@ void Hub::end_latecomers() {
     for_each_task([&](Task& task) {
       if (&task != thread_task_) task.ops->stop(task);
     });
-    while (Task* task = ready_.pop_front()) {
+    // Those that there are now: each may start another one.
+    for (std::size_t left = task_count_; left > 0; --left) {
+      Task* const task = ready_.pop_front();
+      if (!task) break;
       if (task->fiber) continue;
       task->ops->stop(*task);  // one that was started meanwhile, too
       run_fresh(*task);
@@ -306,6 +309,13 @@ void Hub::abandon_current() noexcept {
   fiber_ = &to;
   from.switch_to(to, thread_);
   std::abort();  // nothing resumes it
+}
+
+// None of them runs again, wherever it is.
+void Hub::abandon_all() noexcept {
+  for_each_task([&](Task& task) {
+    if (&task != thread_task_) leave_for_ever(task);
+  });
 }
 
 void Hub::abandon(Task& task) noexcept {

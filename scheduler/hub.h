@@ -250,6 +250,9 @@ class Hub {
   // Kills every task but the root and runs until they have ended or `grace` has passed; what is
   // left is abandoned. Returns how many were. Called on the root.
   std::size_t end_all_tasks(std::int64_t grace_nanoseconds);
+  // Of a hub whose thread ends before some of its tasks: they are abandoned, so that whoever waits
+  // for one elsewhere is told, and posts are refused from now on.
+  void leave_behind() noexcept;
   // Parks the thread's own task, which calls it, until the last of the others has ended, of which
   // there may be none yet, or the deadline has come.
   void wait_until_alone(std::int64_t deadline);
@@ -312,6 +315,8 @@ class Hub {
   [[gnu::always_inline]] void start_slice(detail::Task& task) noexcept;
   void finish(detail::Task& task);
   void end_latecomers();
+  void abandon_all() noexcept;
+  void close_port() noexcept;
   void unlist(detail::Task& task) noexcept;
   void leave_for_ever(detail::Task& task) noexcept;
 

@@ -81,10 +81,8 @@ struct HubBinding {
       std::fprintf(stderr,
                    "greenroom: %zu greenlets did not end with their thread and were abandoned\n",
                    abandoned);
-      if (const auto group = hub->group()) group->remove(*hub);
       detail::end_stall_watch(*hub);
-      static_cast<void>(hub.release());
-      return;
+      hub.release()->leave_behind();  // stacks of its may be looked at for ever
     }
     bound_hub = nullptr;
     detail::thread_block_pool = nullptr;
@@ -151,12 +149,9 @@ Hub::~Hub() {
     deliver_all(node);
     end_latecomers();
   }
-  deliver_all(port_.close());
+  close_port();
   end_latecomers();
-  // Only now: as long as it was in, who waits for an answer from here is not told that none can
-  // come.
-  if (const auto group = group_) group->remove(*this);
-  holds_->port = nullptr;
+  abandon_all();  // those that came without end
   destroy_retired();
   while (Fiber* fiber = idle_runners_) {
     idle_runners_ = fiber->next;
@@ -171,6 +166,23 @@ Hub::~Hub() {
   awake_hubs.fetch_sub(1);
   bound_hub = outer;
   detail::thread_block_pool = outer ? &outer->blocks_ : nullptr;
+}
+
+void Hub::leave_behind() noexcept {
+  current_ = nullptr;
+  is_ending_ = true;
+  abandon_all();
+  close_port();
+  abandon_all();  // those that were on their way here
+  awake_hubs.fetch_sub(1);
+}
+
+void Hub::close_port() noexcept {
+  deliver_all(port_.close());
+  // Only now: as long as it was in, who waits for an answer from here is not told that none can
+  // come.
+  if (const auto group = group_) group->remove(*this);
+  holds_->port = nullptr;
 }
 
 void Hub::bind() noexcept {

@@ -5,7 +5,9 @@
 #include <chrono>
 #include <future>
 #include <memory>
+#include <string>
 #include <thread>
+#include <utility>
 
 #include "greenroom/scheduler/green.h"
 #include "greenroom/scheduler/greenlet.h"
@@ -199,6 +201,47 @@ TEST(OtherHubs, MayLeaveAJoinWhileTheThreadEnds) {
     thread.join();
     EXPECT_TRUE(greenlet.ready());
   }
+}
+
+// Each that ends starts another one, in the destructor of its callable: the hub ends all the same.
+struct Hydra {
+  explicit Hydra(Greenlet<>& head) : last(&head) {}
+  Hydra(Hydra&& other) noexcept : last(std::exchange(other.last, nullptr)) {}
+  ~Hydra() {
+    if (last) *last = spawn([heir = Hydra(*last)] {});
+  }
+  Greenlet<>* last;
+};
+
+TEST(OtherHubs, AGreenletThatAnEndingHubDoesNotComeToHasEnded) {
+  Greenlet<> last;
+  std::thread([&] { green::get_hub().post([&] { const Hydra first(last); }); }).join();
+  ASSERT_TRUE(last.ready());
+  EXPECT_TRUE(last.join());
+  last.kill();
+}
+
+// The thread gives it five seconds.
+TEST(OtherHubs, AGreenletThatDoesNotEndWithItsThreadIsAbandoned) {
+  testing::internal::CaptureStderr();
+  std::promise<Greenlet<>> promise;
+  std::thread thread([&] {
+    promise.set_value(spawn([] {
+      const Uncancellable busy;
+      Event().wait();
+    }));
+    yield();
+  });
+  const Greenlet<> greenlet = promise.get_future().get();
+  EXPECT_TRUE(greenlet.join());
+  EXPECT_THROW(greenlet.get(), green::GreenletExit);
+  thread.join();
+  bool is_told = false;
+  greenlet.on_exit([&](const Greenlet<>&) { is_told = true; });
+  yield();
+  EXPECT_TRUE(is_told);
+  EXPECT_NE(testing::internal::GetCapturedStderr().find("1 greenlets did not end"),
+            std::string::npos);
 }
 
 // Its greenlet's hub is alive: that is enough to wait for.

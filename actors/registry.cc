@@ -84,6 +84,8 @@ Pid wait_for_name(std::string_view name, std::int64_t deadline) {
     if (entry.owner) return entry.owner;
     ParkResult result = ParkResult::woken;
     {
+      // The hubs of a group conclude together; outside of one any thread may take the name.
+      const Hold news = self.hub->group() ? Hold() : self.hub->hold();
       WaitNode node(self);
       entry.waiters.push_back(node);
       lock.unlock();

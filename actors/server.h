@@ -51,7 +51,8 @@ class ServerName {
     return ServerRef<S>(*pid);
   }
   // A call through this waits for the name, up to the call's deadline; on a thread without a hub it
-  // does not.
+  // does not. Outside of run() another thread may take the name at any time, so there a call that
+  // may wait for ever does, and does not end by LoopExit.
   ServerName waiting() const {
     ServerName copy = *this;
     copy.is_waiting_ = true;

@@ -46,7 +46,10 @@ Pid pid_of_greenlet(Task& task);
 }  // namespace detail
 
 // Appends the message to the actor's mailbox; a dead actor's is dropped. A string literal is sent
-// as a std::string. Any thread. As erlang:send/2.
+// as a std::string. As erlang:send/2. Any thread: one that is no hub of the run has a Hold of the
+// receiver's hub until it has sent, taken there before (`green::get_hub().hold()`). Without one
+// that hub, if it waits for nothing else, ends by LoopExit. So has one that calls cast, exit or
+// release().
 template <class T>
 void send(Pid to, T message) {
   detail::send_message(to, detail::message_of(std::move(message)));

@@ -64,7 +64,10 @@ namespace green {
 // What kill() throws by default: the greenlet ends, successfully, with nothing to report.
 struct GreenletExit {};
 
-// Thrown in the root greenlet when nothing can ever wake it. what() lists every parked greenlet.
+// Thrown in the root greenlet when nothing can ever wake it: nothing is ready, armed, watched or
+// held on its hub or, under run(), on any hub of the run. What another thread is going to send, set
+// or release is not seen from here: a Hold tells, which is taken on the hub before that thread
+// starts and lives until it has acted. what() lists every parked greenlet.
 struct LoopExit : std::runtime_error {
   using std::runtime_error::runtime_error;
 };

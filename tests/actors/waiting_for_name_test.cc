@@ -2,8 +2,10 @@
 
 #include <gtest/gtest.h>
 
+#include <atomic>
 #include <chrono>
 #include <string>
+#include <thread>
 
 #include "greenroom/actors/actors.h"
 #include "greenroom/testkit/testkit.h"
@@ -72,6 +74,34 @@ TEST(WaitingForAName, ThatIsGivenUpAtOnceLeavesNothingBehind) {
     }
     exit(churner, Reason::kill);
   });
+}
+
+// No run(), and nothing else that this hub could wait for.
+TEST(WaitingForAName, HoldsTheHubOfAThreadUntilAnotherThreadTakesIt) {
+  const Hub& hub = Hub::current();
+  const std::uint64_t sleeps = hub.statistics().sleeps;
+  std::atomic<bool> is_over = false;
+  std::thread other([&] {
+    while (hub.statistics().sleeps == sleeps && !is_over) std::this_thread::yield();
+    start<Desk>(SpawnOptions{.name = "desk"});
+    while (!is_over) sleep(1ms);
+  });
+  EXPECT_NO_THROW(
+      EXPECT_EQ(call(ServerName<Desk>("desk").waiting(), Desk::Get{}, Wait::forever()), 7));
+  is_over = true;
+  other.join();
+}
+
+// As README.md says it.
+TEST(LoopExit, IsHeldOffByAThreadThatIsGoingToSend) {
+  const Hub& hub = Hub::current();
+  const std::uint64_t sleeps = hub.statistics().sleeps;
+  std::thread other([&, hold = green::get_hub().hold(), me = self()] {
+    while (hub.statistics().sleeps == sleeps) std::this_thread::yield();
+    send(me, 5);
+  });
+  EXPECT_EQ(receive([](int number) { return number; }), 5);
+  other.join();
 }
 
 }  // namespace

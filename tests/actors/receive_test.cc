@@ -322,7 +322,7 @@ struct Spring {
   using is_external_clause = void;  // NOLINT(readability-identifier-naming): receive()'s word
   bool try_take() { return true; }
   std::string run() { return "source"; }
-  void arm(detail::Task&) {}
+  void arm(detail::Waker) {}
   void disarm() {}
 };
 

@@ -2,7 +2,8 @@
 //
 // Values; copies share what was loaded. Files are PEM and are read by the constructor, on the
 // hub's thread; a file that changes needs a new context. A constructor throws IoError, "tls.load
-// key.pem: key values mismatch", and std::invalid_argument for options that cannot be meant.
+// key.pem: key values mismatch", and std::invalid_argument for options that cannot be meant, such
+// as a cipher suite that OpenSSL does not have.
 //
 // Rejected: setters (a context that changes while hubs use it); sessions that are resumed (the
 // tickets that a client has not read turn its close into a reset, and keys live longer).
@@ -43,6 +44,11 @@ struct ClientOptions {
   std::vector<std::string> alpn = {};  // protocols that are offered, the best one first
   Version min_version = Version::tls12;
   Truncation truncation = Truncation::is_error;
+  // The cipher suites of TLS 1.2 that are offered, the best one first, by OpenSSL's names
+  // ("ECDHE-RSA-AES128-GCM-SHA256") or keywords ("ECDHE+AESGCM"). Empty: those with forward secrecy
+  // and authenticated encryption, which is ECDHE with AES-GCM or ChaCha20-Poly1305. TLS 1.3 has no
+  // others.
+  std::vector<std::string> tls12_ciphers = {};
 };
 
 struct ServerOptions {
@@ -52,6 +58,7 @@ struct ServerOptions {
   std::vector<std::string> alpn = {};  // protocols that are spoken, the best one first
   Version min_version = Version::tls12;
   Truncation truncation = Truncation::is_error;
+  std::vector<std::string> tls12_ciphers = {};  // as a client's; the first that the client has, too
 };
 
 class ClientContext {

@@ -35,7 +35,10 @@ std::string write(EVP_PKEY* key) {
   return write(text);
 }
 
-EVP_PKEY* make_key() { return EVP_PKEY_Q_keygen(nullptr, nullptr, "ED25519"); }
+EVP_PKEY* make_key(KeyType type = KeyType::ed25519) {
+  if (type == KeyType::rsa) return EVP_PKEY_Q_keygen(nullptr, nullptr, "RSA", std::size_t{2048});
+  return EVP_PKEY_Q_keygen(nullptr, nullptr, "ED25519");
+}
 
 }  // namespace
 
@@ -74,7 +77,7 @@ Authority::Authority(const std::string& name)
 }
 
 Files Authority::issue(const Wanted& wanted) const {
-  const Key key(make_key(), &EVP_PKEY_free);
+  const Key key(make_key(wanted.key), &EVP_PKEY_free);
   const Certificate certificate = make(wanted, key.get());
   sign(certificate.get(), "subjectAltName", wanted.alternatives);
   return {write(certificate.get()), write(key.get())};

@@ -1,11 +1,12 @@
 // Certificates that are made as a test needs them: an authority, and what it has signed. In the
-// test's temporary folder; keys are Ed25519, whose signatures all have one size, so that a
-// simulated handshake is the same each time.
+// test's temporary folder; keys are Ed25519, unless RSA is asked for: their signatures all have one
+// size, so that a simulated handshake is the same each time.
 #pragma once
 
 #include <openssl/evp.h>
 #include <openssl/x509.h>
 
+#include <cstdint>
 #include <memory>
 #include <string>
 
@@ -16,11 +17,14 @@ struct Files {
   std::string key;
 };
 
+enum class KeyType : std::uint8_t { ed25519, rsa };
+
 struct Wanted {
   std::string name = "server";
   std::string alternatives = "DNS:localhost,IP:127.0.0.1";  // as openssl.cnf's subjectAltName
   long valid_from = -3600;                                  // seconds from now
   long valid_until = 24 * 3600;
+  KeyType key = KeyType::ed25519;
 };
 
 class Authority {

@@ -73,5 +73,28 @@ TEST(TlsContext, OptionsThatCannotBeMeantAreMisuse) {
   EXPECT_THROW(tls::ClientContext({.alpn = {std::string(256, 'x')}}), std::invalid_argument);
 }
 
+std::string words_of_misuse(const std::vector<std::string>& ciphers) {
+  try {
+    tls::ClientContext({.tls12_ciphers = ciphers});
+    return {};
+  } catch (const std::invalid_argument& error) {
+    return error.what();
+  }
+}
+
+TEST(TlsContext, TakesCipherSuitesByNameAndByKeyword) {
+  EXPECT_EQ(words_of_misuse({"ECDHE-RSA-AES128-GCM-SHA256", "AES128-SHA"}), "");
+  EXPECT_EQ(words_of_misuse({"ECDHE+AESGCM"}), "");
+}
+
+TEST(TlsContext, ErrorNamesTheCipherSuiteThatOpensslDoesNotHave) {
+  const std::string beginning = "greenroom: tls12_ciphers: OpenSSL has no TLS 1.2 cipher suite '";
+  for (const char* unknown : {"ROT13-SHA256", "", "TLS_AES_128_GCM_SHA256", "!aNULL",
+                              "AES128-SHA:ROT13-SHA256", "@SECLEVEL=0"}) {
+    const std::string words = words_of_misuse({"ECDHE-RSA-AES128-GCM-SHA256", unknown});
+    EXPECT_EQ(words.rfind(beginning + unknown + "';", 0), 0U) << unknown << ": " << words;
+  }
+}
+
 }  // namespace
 }  // namespace greenroom

@@ -113,5 +113,82 @@ TEST(TlsForeign, OldVersionIsRefused) {
   EXPECT_EQ(serving.get(), tls::Failure::protocol);
 }
 
+// A server whose key allows for the suites of old.
+struct RsaServer {
+  explicit RsaServer(std::vector<std::string> ciphers)
+      : context({.certificate_file = files().certificate,
+                 .key_file = files().key,
+                 .tls12_ciphers = std::move(ciphers)}) {}
+  static const certificates::Files& files() {
+    static const certificates::Files made = authority().issue({.key = certificates::KeyType::rsa});
+    return made;
+  }
+
+  // What the openssl command hears of this server with TLS 1.2 and these suites.
+  std::string heard_with(const std::string& ciphers) {
+    auto serving = green::spawn([&] {
+      try {
+        tls::Stream stream = tls::accept(listener.accept(), context, 20s);
+        stream.write_all("welcome\n");
+      } catch (const IoError& error) {
+        EXPECT_EQ(error.code(), tls::Failure::protocol);
+      }
+    });
+    const Command client(client_line(listener.local(), "", "-tls1_2 -cipher " + ciphers));
+    std::string heard = client.rest();
+    serving.get();
+    return heard;
+  }
+
+  tls::ServerContext context;
+  tcp::Listener listener{{"127.0.0.1", 0}};
+};
+
+TEST(TlsForeign, ForwardSecretAeadSuitesOfTls12AreSpoken) {
+  RsaServer server({});
+  for (const std::string suite : {"ECDHE-RSA-AES128-GCM-SHA256", "ECDHE-RSA-AES256-GCM-SHA384",
+                                  "ECDHE-RSA-CHACHA20-POLY1305"}) {
+    const std::string heard = server.heard_with(suite);
+    EXPECT_NE(heard.find("welcome"), std::string::npos) << heard;
+    EXPECT_NE(heard.find("Cipher is " + suite), std::string::npos) << heard;
+  }
+}
+
+TEST(TlsForeign, SuitesWithoutForwardSecrecyOrWithPaddingAreRefused) {
+  RsaServer server({});
+  for (const char* suite : {"AES128-SHA", "AES128-GCM-SHA256", "ECDHE-RSA-AES128-SHA",
+                            "ECDHE-RSA-AES256-SHA384", "DHE-RSA-AES128-SHA256"}) {
+    const std::string heard = server.heard_with(suite);
+    EXPECT_NE(heard.find("handshake failure"), std::string::npos) << suite << ": " << heard;
+  }
+}
+
+TEST(TlsForeign, SuitesThatTheOptionNamesAreSpokenInItsOrder) {
+  RsaServer server({"AES128-SHA", "ECDHE-RSA-AES256-GCM-SHA384"});
+  const std::string heard = server.heard_with("ECDHE-RSA-AES256-GCM-SHA384:AES128-SHA");
+  EXPECT_NE(heard.find("Cipher is AES128-SHA"), std::string::npos) << heard;
+  EXPECT_NE(server.heard_with("ECDHE-RSA-AES128-GCM-SHA256").find("handshake failure"),
+            std::string::npos);
+}
+
+// A client of ours offers no more than a server of ours speaks.
+TEST(TlsForeign, ClientOffersForwardSecretAeadSuitesOnly) {
+  const auto refused_by = [](const std::string& ciphers) {
+    const Command server("openssl s_server -accept 127.0.0.1:0 -naccept 1 -rev -tls1_2 -cert " +
+                         RsaServer::files().certificate + " -key " + RsaServer::files().key +
+                         " -cipher " + ciphers + " 2>&1 </dev/null");
+    std::string line;
+    while ((line = server.line()).rfind("ACCEPT ", 0) != 0 && !line.empty()) {
+    }
+    const auto port = static_cast<std::uint16_t>(std::stoi(line.substr(line.rfind(':') + 1)));
+    return tls_loopback::words_of([&] {
+      tls::connect({"localhost", port}, client_context(), 20s);
+    });
+  };
+  const std::string words = refused_by("AES128-SHA:ECDHE-RSA-AES128-SHA");
+  EXPECT_NE(words.find("handshake failure"), std::string::npos) << words;
+  EXPECT_EQ(refused_by("ECDHE-RSA-AES128-GCM-SHA256"), "");
+}
+
 }  // namespace
 }  // namespace greenroom

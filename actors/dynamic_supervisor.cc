@@ -44,6 +44,8 @@ Outcome<Pid> DynamicSupervisor::start(ChildSpec spec) {
   if (options_.max_children > 0 && running_.size() + restarting_.size() >= options_.max_children) {
     return ExitReason("max_children");
   }
+  if (spec.options.place == Placement::here) spec.options.place = options_.place;
+  if (spec.options.stack_size == 0) spec.options.stack_size = options_.stack_size;
   auto child = std::make_unique<ChildState>();
   child->id = spec.options.id;
   child->spec = std::move(spec);

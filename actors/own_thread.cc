@@ -17,10 +17,11 @@ Home start_own_thread(Hub& here) {
   std::future<Started> started = promise.get_future();
   // Hubs of a group see each other. Without one neither knows what may still come from the other.
   Hold news = here.group() ? Hold() : here.hold();
-  std::thread([group = here.group(), news = std::move(news),
+  std::thread([group = here.group(), news = std::move(news), stack_size = here.stack_size(),
                promise = std::move(promise)]() mutable {
     try {
       Hub& mine = Hub::current();
+      mine.set_stack_size(stack_size);
       do_not_report_stalls(mine);  // who has a thread of its own may keep it
       ActorHub::of(mine);     // others look into it: it must be there
       if (group) group->add(mine, HubGroup::Role::own_thread);

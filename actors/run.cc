@@ -28,6 +28,7 @@
 #include "greenroom/scheduler/hub_group.h"
 #include "greenroom/scheduler/interrupt.h"
 #include "greenroom/scheduler/sleep.h"
+#include "greenroom/scheduler/stack.h"
 
 namespace greenroom {
 
@@ -96,6 +97,7 @@ void check_run(const RunOptions& options) {
     throw std::invalid_argument("greenroom: RunOptions::hubs must be from 1 to " +
                                 std::to_string(most_hubs));
   }
+  detail::check_stack_size("RunOptions::stack_size", options.stack_size);
 }
 
 struct Worker {
@@ -107,7 +109,12 @@ struct Worker {
 class Runtime {
  public:
   Runtime(const RunOptions& options, std::shared_ptr<Ending> ending, detail::EndGuard& guard)
-      : options_(options), ending_(std::move(ending)), guard_(guard), main_(Hub::current()) {
+      : options_(options),
+        ending_(std::move(ending)),
+        guard_(guard),
+        main_(Hub::current()),
+        stack_size_before_(main_.stack_size()) {
+    main_.set_stack_size(options.stack_size);
     detail::ActorHub::of(main_);
     group_->add(main_, detail::HubGroup::Role::main);
     detail::list_hub(main_);
@@ -128,10 +135,12 @@ class Runtime {
     std::future<void> is_started = started.get_future();
     auto has_ended = std::make_shared<std::atomic<bool>>(false);
     // It may outlive this.
-    auto work = [group = group_, ending = ending_, stop = stop_, has_ended, &started] {
+    auto work = [group = group_, ending = ending_, stop = stop_, has_ended, &started,
+                 stack_size = options_.stack_size] {
       Hub* hub = nullptr;
       try {
         hub = &Hub::current();
+        hub->set_stack_size(stack_size);
         detail::ActorHub::of(*hub);
         group->add(*hub, detail::HubGroup::Role::worker);
         detail::list_hub(*hub);
@@ -170,6 +179,7 @@ class Runtime {
       std::fputs("greenroom: an actor on a thread of its own does not end with run()\n", stderr);
     detail::unlist_hub(main_);
     group_->remove(main_);
+    main_.set_stack_size(stack_size_before_);
   }
 
   // So long from when everything is killed.
@@ -210,6 +220,7 @@ class Runtime {
   const std::shared_ptr<Ending> ending_;  // hubs of threads may outlive this
   detail::EndGuard& guard_;
   Hub& main_;
+  const std::size_t stack_size_before_;
   const std::shared_ptr<detail::HubGroup> group_ = detail::HubGroup::make();
   const std::shared_ptr<green::Event> stop_ = std::make_shared<green::Event>();
   std::vector<Worker> workers_;
@@ -336,7 +347,7 @@ int run(RunOptions options, ChildSpec tree) {
   return detail::run_first(
       options,
       [&] {
-        const Pid pid = tree.start(tree.options.id);
+        const Pid pid = tree.start(tree.options);
         return Monitored{pid, monitor(pid)};
       },
       std::make_shared<int>(0), detail::WaitFor::signals);

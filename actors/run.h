@@ -2,6 +2,7 @@
 #pragma once
 
 #include <chrono>
+#include <cstddef>
 #include <cstdint>
 #include <functional>
 #include <memory>
@@ -18,6 +19,9 @@ struct RunOptions {
   std::chrono::nanoseconds grace = std::chrono::seconds(5);  // from shutdown to kill
   // SIGQUIT writes dump() of all hubs to stderr; also if GREENROOM_DUMP is in the environment.
   bool dump_on_quit = false;
+  // Bytes of stack for whoever asks for none: actors and greenlets on all hubs of this run and on
+  // threads of their own. As SpawnOptions::stack_size; 0 = 64 KiB.
+  std::size_t stack_size = 0;
 };
 
 // Runs the tree until it ends or SIGINT or SIGTERM comes, then ends what is left: shutdown, and
@@ -28,7 +32,7 @@ struct RunOptions {
 // One run() at a time in a process. Returns 0, or 1 if the tree could not start, failed, or gave
 // up. For the thread's own stack, main's above all. **Blocks.** Throws std::logic_error in a
 // greenlet, in another run(), or if the signals are watched by another, std::invalid_argument for a
-// number of hubs it cannot have or a tree without a start.
+// number of hubs it cannot have, a stack over 256 MiB or a tree without a start.
 int run(ChildSpec tree);
 int run(RunOptions options, ChildSpec tree);
 

@@ -1,4 +1,7 @@
+#include <limits>
+
 #include "greenroom/actors/tasks.h"
+#include "greenroom/scheduler/stack.h"
 
 namespace greenroom {
 
@@ -13,6 +16,13 @@ void detail::collect_ends(EndCollector& ends, Wait wait) {
     exit(ends.pid(i), Reason::kill);
   }
   ends.wait_for_all(Wait::forever(), EndCollector::Walk::go_on);
+}
+
+std::shared_ptr<green::Semaphore> detail::make_turns(const TasksOptions& options) {
+  check_stack_size("TasksOptions::stack_size", options.stack_size);
+  constexpr int most = std::numeric_limits<int>::max();
+  if (options.at_once == 0 || options.at_once >= most) return nullptr;
+  return std::make_shared<green::Semaphore>(static_cast<int>(options.at_once));
 }
 
 void Scope::join() {

@@ -67,12 +67,13 @@ Pid start_actor(ActorTask& task, const SpawnRequest& request) {
   Home home{.hub = &here};
   if (request.options) {
     const SpawnOptions& options = *request.options;
-    if (options.stack_size > StackPool::max_size)
-      throw std::invalid_argument("spawn: a stack_size over 256 MiB");
+    check_stack_size("SpawnOptions::stack_size", options.stack_size);
     if (!options.label.empty()) actor.extra().label = options.label;
     if (options.mailbox.messages > 0) actor.extra().limit = options.mailbox;
-    task.stack_size = static_cast<std::uint32_t>(options.stack_size);
     home = choose_hub(options.place, here);
+    // Who asks for what all have there needs no stack of its own.
+    if (options.stack_size != 0 && StackPool::rounded(options.stack_size) != home.hub->stack_size())
+      task.stack_size = static_cast<std::uint32_t>(options.stack_size);
   }
   task.hub = home.hub;
   const bool is_here = home.hub == &here;

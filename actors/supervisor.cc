@@ -10,6 +10,7 @@
 #include "greenroom/actors/signals.h"
 #include "greenroom/actors/supervisor_core.h"
 #include "greenroom/scheduler/hub.h"
+#include "greenroom/scheduler/stack.h"
 
 namespace greenroom {
 
@@ -19,12 +20,12 @@ namespace detail {
 
 Outcome<Pid> start_one(const ChildSpec& spec) {
   try {
-    return spec.start(spec.options.id);
+    return spec.start(spec.options);
   } catch (const StartError& error) {
     if (error.reason().tag() == "ignore") return Pid{};
     return error.reason();
   } catch (const BadName& error) {
-    return ExitReason("already_started", whereis(spec.options.id).value_or(Pid{}));
+    return ExitReason("already_started", whereis(spec.options.name).value_or(Pid{}));
   } catch (const ActorExit&) {
     throw;  // the supervisor's own
   } catch (const green::GreenletExit&) {
@@ -215,6 +216,8 @@ void give_up(SupervisorCore& core, const std::string& id) {
 std::optional<std::string> problem_of(const ChildSpec& spec, AutoShutdown auto_shutdown) {
   const std::string child = "child '" + spec.options.id + "'";
   if (!spec.start) return child + " has no start: make it with child() or supervisor()";
+  if (spec.options.stack_size > StackPool::max_size)
+    return child + " has a stack_size over 256 MiB";
   if (!spec.options.significant) return std::nullopt;
   if (auto_shutdown == AutoShutdown::never)
     return child + " is significant, but auto_shutdown is never";
@@ -232,6 +235,41 @@ void check_options(int intensity, std::chrono::nanoseconds period) {
   if (intensity < 0) throw std::invalid_argument("supervisor: the intensity is negative");
   if (period.count() <= 0) throw std::invalid_argument("supervisor: the period must be positive");
 }
+
+// What options say.
+
+ChildOptions checked(ChildOptions options) {
+  check_stack_size("ChildOptions::stack_size", options.stack_size);
+  return options;
+}
+
+SpawnOptions actor_options(const ChildOptions& options) {
+  return {.name = options.name,
+          .label = options.label.empty() ? options.id : options.label,
+          .place = options.place,
+          .stack_size = options.stack_size,
+          .mailbox = options.mailbox};
+}
+
+SpawnOptions server_options(const ChildOptions& options) {
+  return {.name = options.name.empty() ? options.id : options.name,
+          .label = options.label,
+          .place = options.place,
+          .stack_size = options.stack_size,
+          .mailbox = options.mailbox};
+}
+
+namespace {
+
+// A supervisor's mail is not limited: it must hear of each end.
+SpawnOptions supervisor_options(const ChildOptions& options, const char* label) {
+  SpawnOptions made = server_options(options);
+  if (made.label.empty()) made.label = label;
+  made.mailbox = {};
+  return made;
+}
+
+}  // namespace
 
 // The server.
 
@@ -286,7 +324,7 @@ namespace {
 // deep, copy one level. They are not changed but at their end.
 struct SupervisorStart {
   std::shared_ptr<SupervisorOptions> options;
-  Pid operator()(const std::string& id) const;
+  Pid operator()(const ChildOptions& filled_in) const;
 };
 
 // Destroys a tree level by level: each in the destructor of the one above would need a stack as
@@ -308,8 +346,8 @@ void destroy_options(SupervisorOptions* options) {
   }
 }
 
-Pid SupervisorStart::operator()(const std::string& id) const {
-  return start_link<SupervisorServer>(SpawnOptions{.name = id, .label = "supervisor"},
+Pid SupervisorStart::operator()(const ChildOptions& filled_in) const {
+  return start_link<SupervisorServer>(supervisor_options(filled_in, "supervisor"),
                                       SupervisorOptions(*options))
       .pid();
 }
@@ -330,12 +368,13 @@ ChildSpec supervisor(SupervisorOptions options) {
 
 ChildSpec dynamic_supervisor(DynamicOptions options) {
   detail::check_options(options.intensity, options.period);
+  detail::check_stack_size("DynamicOptions::stack_size", options.stack_size);
   ChildSpec spec;
   spec.options = {.id = options.id, .shutdown = Shutdown::infinity()};
   spec.is_supervisor = true;
-  spec.start = [options = std::move(options)](const std::string& id) {
+  spec.start = [options = std::move(options)](const ChildOptions& filled_in) {
     return start_link<detail::SupervisorServer>(
-               SpawnOptions{.name = id, .label = "dynamic supervisor"}, DynamicOptions(options))
+               detail::supervisor_options(filled_in, "dynamic supervisor"), DynamicOptions(options))
         .pid();
   };
   return spec;
@@ -343,7 +382,7 @@ ChildSpec dynamic_supervisor(DynamicOptions options) {
 
 Pid start_supervisor(const ChildSpec& tree) {
   detail::check_tree(tree);
-  return tree.start(tree.options.id);
+  return tree.start(tree.options);
 }
 
 Pid Supervisor::pid() const { return pid_ ? pid_ : detail::pid_of_name(id_); }

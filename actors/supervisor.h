@@ -68,6 +68,10 @@ struct ChildOptions {
   bool significant = false;  // see AutoShutdown; not with Restart::permanent, not in a dynamic one
   Unkillable unkillable = Unkillable::wait;
   MailboxLimit mailbox = {};
+  std::string name = {};              // registered; default: the id, for a server or a supervisor
+  std::string label = {};             // for people; default: the id, for an actor function
+  Placement place = Placement::here;  // here: with its supervisor
+  std::size_t stack_size = 0;         // as SpawnOptions::stack_size; 0 = default
 };
 
 // A pause before a restart that follows another one closely; none by default, as OTP. The n-th
@@ -78,11 +82,44 @@ struct Backoff {
   std::chrono::nanoseconds limit = std::chrono::seconds(10);
 };
 
+// How a child is started: a function of its options, in which its supervisor has filled in what
+// they left open, or of its id alone. It **Blocks.** in the supervisor, starts the child linked,
+// returns its pid, and throws StartError.
+class ChildStart {
+ public:
+  ChildStart() = default;
+  ChildStart(std::nullptr_t) {}
+  // start(options) or start(id). Who calls this by an id alone means `usual`.
+  template <class F>
+  requires(std::is_invocable_r_v<Pid, F&, const ChildOptions&> ||
+           std::is_invocable_r_v<Pid, F&, const std::string&>)
+      ChildStart(F start, ChildOptions usual = {})
+      : usual_(std::move(usual)) {
+    if constexpr (std::is_invocable_r_v<Pid, F&, const ChildOptions&>) {
+      start_ = std::move(start);
+    } else {
+      start_ = [start = std::move(start)](const ChildOptions& options) mutable {
+        return start(options.id);
+      };
+    }
+  }
+  explicit operator bool() const { return static_cast<bool>(start_); }
+  Pid operator()(const ChildOptions& options) const { return start_(options); }
+  Pid operator()(const std::string& id) const {
+    ChildOptions options = usual_;
+    options.id = id;
+    return start_(options);
+  }
+
+ private:
+  std::function<Pid(const ChildOptions&)> start_;
+  ChildOptions usual_;
+};
+
 struct ChildSpec {
   ChildOptions options;
   bool is_supervisor = false;
-  std::function<Pid(const std::string& id)>
-      start;  // **Blocks.** in the supervisor: starts it, linked; throws StartError
+  ChildStart start;
 };
 
 struct SupervisorOptions {
@@ -100,6 +137,8 @@ struct DynamicOptions {
   std::size_t max_children = 0;  // 0 = unbounded
   int intensity = 1;
   std::chrono::nanoseconds period = std::chrono::seconds(5);
+  Placement place = Placement::here;  // of children that say `here`
+  std::size_t stack_size = 0;         // of children that name none
 };
 
 // A supervisor as a child like any other: trees nest. Its shutdown is infinity. Throws
@@ -108,59 +147,70 @@ struct DynamicOptions {
 ChildSpec supervisor(SupervisorOptions options);
 // A supervisor whose children are started one by one with start_child, in any number. At its end
 // all are told to shut down at once, and have the longest of their shutdown times. Throws
-// std::invalid_argument for a negative intensity or a period that is not positive.
+// std::invalid_argument for a negative intensity, a period that is not positive, or a stack over
+// 256 MiB.
 ChildSpec dynamic_supervisor(DynamicOptions options);
 
-// A server child, registered under its id if it has one; constructed from copies of the arguments
-// at every start.
+namespace detail {
+// Throws std::invalid_argument for a stack over 256 MiB.
+ChildOptions checked(ChildOptions options);
+// What a child's options say to spawn, and to start.
+SpawnOptions actor_options(const ChildOptions& options);
+SpawnOptions server_options(const ChildOptions& options);
+}  // namespace detail
+
+// A server child, registered under its name, or its id, if it has one; constructed from copies of
+// the arguments at every start. Throws std::invalid_argument for a stack over 256 MiB.
 template <class S, class... A>
 ChildSpec child(ChildOptions options, A... arguments) {
   static_assert((std::is_copy_constructible_v<A> && ...),
                 "child<S>(options, a...): S is constructed from copies at every start, so each "
                 "argument must have them: a std::shared_ptr, say, to what has none");
   ChildSpec spec;
-  spec.options = std::move(options);
-  spec.start = [arguments = std::tuple<A...>(std::move(arguments)...),
-                limit = spec.options.mailbox](const std::string& id) {
+  spec.options = detail::checked(std::move(options));
+  auto start = [arguments =
+                    std::tuple<A...>(std::move(arguments)...)](const ChildOptions& filled_in) {
     return std::apply(
         [&](const A&... a) {
-          return start_link<S>(SpawnOptions{.name = id, .mailbox = limit}, A(a)...).pid();
+          return start_link<S>(detail::server_options(filled_in), A(a)...).pid();
         },
         arguments);
   };
+  spec.start = {std::move(start), spec.options};
   return spec;
 }
 
-// An actor that runs f(arguments...) on copies, at every start.
+// An actor that runs f(arguments...) on copies, at every start. Throws as the one for servers.
 template <class F, class... A>
 requires std::is_invocable_v < std::decay_t<F>
 &, A... > ChildSpec child(ChildOptions options, F f, A... arguments) {
   ChildSpec spec;
-  spec.options = std::move(options);
+  spec.options = detail::checked(std::move(options));
   if constexpr ((std::is_copy_constructible_v<F> && ... && std::is_copy_constructible_v<A>)) {
-    spec.start = [call = std::tuple<F, A...>(std::move(f), std::move(arguments)...),
-                  limit = spec.options.mailbox](const std::string& id) {
+    auto start = [call = std::tuple<F, A...>(std::move(f), std::move(arguments)...)](
+                     const ChildOptions& filled_in) {
       return std::apply(
           [&](const F& g, const A&... a) {
-            return spawn_link(SpawnOptions{.label = id, .mailbox = limit}, F(g), A(a)...);
+            return spawn_link(detail::actor_options(filled_in), F(g), A(a)...);
           },
           call);
     };
+    spec.start = {std::move(start), spec.options};
   } else {
     spec.options.restart = Restart::temporary;
     // Moved out at the first start; there is no other.
     auto call = std::make_shared<std::optional<std::tuple<F, A...>>>(std::in_place, std::move(f),
                                                                      std::move(arguments)...);
-    spec.start = [call, limit = spec.options.mailbox](const std::string& id) {
+    auto start = [call](const ChildOptions& filled_in) {
       if (!*call) throw StartError(ExitReason("ignore"));
       std::tuple<F, A...> once = *std::exchange(*call, std::nullopt);
       return std::apply(
           [&](F& g, A&... a) {
-            return spawn_link(SpawnOptions{.label = id, .mailbox = limit}, std::move(g),
-                              std::move(a)...);
+            return spawn_link(detail::actor_options(filled_in), std::move(g), std::move(a)...);
           },
           once);
     };
+    spec.start = {std::move(start), spec.options};
   }
   return spec;
 }

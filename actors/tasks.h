@@ -2,6 +2,7 @@
 #pragma once
 
 #include <chrono>
+#include <cstddef>
 #include <memory>
 #include <optional>
 #include <type_traits>
@@ -13,13 +14,38 @@
 #include "greenroom/actors/spawn.h"
 #include "greenroom/actors/verbs.h"
 #include "greenroom/scheduler/greenlet.h"
+#include "greenroom/scheduler/lock.h"
 
 namespace greenroom {
+
+struct TasksOptions {
+  std::size_t at_once = 0;  // so many run at most, the others wait for their turn; 0 = any number
+  Placement place = Placement::here;
+  std::size_t stack_size = 0;  // as SpawnOptions::stack_size
+};
 
 namespace detail {
 
 // **Blocks.** until all have ended. What has not when the wait is over is killed.
 void collect_ends(EndCollector& ends, Wait wait);
+
+// One of those that may run at once; **Blocks.** until it is. Null: all may.
+class Turn {
+ public:
+  explicit Turn(green::Semaphore* turns) : turns_(turns) {
+    if (turns_) turns_->acquire();
+  }
+  ~Turn() {
+    if (turns_) turns_->release();
+  }
+  Turn(const Turn&) = delete;
+  Turn& operator=(const Turn&) = delete;
+
+ private:
+  green::Semaphore* turns_;
+};
+// Null if there is no limit. Throws std::invalid_argument for a stack over 256 MiB.
+std::shared_ptr<green::Semaphore> make_turns(const TasksOptions& options);
 
 }  // namespace detail
 
@@ -28,7 +54,10 @@ void collect_ends(EndCollector& ends, Wait wait);
 template <class T>
 class Tasks {
  public:
-  Tasks() = default;
+  // Throws std::invalid_argument for a stack over 256 MiB.
+  explicit Tasks(const TasksOptions& options = {})
+      : spawn_options_{.place = options.place, .stack_size = options.stack_size},
+        turns_(detail::make_turns(options)) {}
   Tasks(const Tasks&) = delete;
   Tasks& operator=(const Tasks&) = delete;
   // Those that run are killed and waited for.
@@ -38,18 +67,22 @@ class Tasks {
     detail::collect_ends(ends_, std::chrono::nanoseconds(0));
   }
 
-  // Starts f(a...), which were moved into it.
+  // Starts f(a...), which were moved into it. With at_once tasks begin in start order, each when an
+  // earlier one has ended, whether or not anybody collects; one that waits takes a stack. Throws as
+  // spawn.
   template <class F, class... A>
   void start(F f, A... a) {
     auto slot = std::make_shared<Slot>();
-    const Monitored task = spawn_monitor([slot, f = std::move(f), ... a = std::move(a)]() mutable {
-      if constexpr (std::is_void_v<T>) {
-        std::invoke(std::move(f), std::move(a)...);
-        slot->emplace();
-      } else {
-        slot->emplace(std::invoke(std::move(f), std::move(a)...));
-      }
-    });
+    const Monitored task = spawn_monitor(
+        spawn_options_, [slot, turns = turns_, f = std::move(f), ... a = std::move(a)]() mutable {
+          const detail::Turn turn(turns.get());
+          if constexpr (std::is_void_v<T>) {
+            std::invoke(std::move(f), std::move(a)...);
+            slot->emplace();
+          } else {
+            slot->emplace(std::invoke(std::move(f), std::move(a)...));
+          }
+        });
     ends_.add(task.pid, task.ref);
     slots_.push_back(std::move(slot));
   }
@@ -81,6 +114,8 @@ class Tasks {
  private:
   using Slot = std::optional<std::conditional_t<std::is_void_v<T>, std::monostate, T>>;
 
+  const SpawnOptions spawn_options_;
+  const std::shared_ptr<green::Semaphore> turns_;  // null: nobody waits
   // What has ended stays noted by a collect that is cut short.
   detail::EndCollector ends_{detail::EndCollector::Takes::downs};
   std::vector<std::shared_ptr<Slot>> slots_;  // in start order

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <chrono>
+#include <cstddef>
 #include <functional>
 #include <memory>
 #include <string>
@@ -12,6 +13,7 @@
 #include "greenroom/actors/supervisor.h"
 #include "greenroom/actors/verbs.h"
 #include "greenroom/io/tcp.h"
+#include "greenroom/scheduler/stack.h"
 
 namespace greenroom::tcp {
 
@@ -22,7 +24,11 @@ struct ServeOptions {
   ListenOptions socket = {};
   MailboxLimit mailbox = {};  // of each connection
   std::function<void(const Endpoint&)> on_listening =
-      {};  // called in the acceptor, at each start, with the port it got
+      {};                             // called in the acceptor, at each start, with the port it got
+  Placement place = Placement::here;  // of each connection; here: with whoever starts it
+  // Of each connection, whose input decides how deep it goes. As SpawnOptions::stack_size; 0 = what
+  // `connections` has for its children, or the default.
+  std::size_t stack_size = std::size_t{256} << 10;
 };
 
 }  // namespace greenroom::tcp
@@ -51,21 +57,24 @@ namespace greenroom::tcp {
 
 // A child that listens and runs connection(Stream) for each connection, as a temporary child of
 // `connections`. One that does not get in there (max_children) is closed at once. As gevent's
-// StreamServer.
+// StreamServer. Throws std::invalid_argument for a stack over 256 MiB.
 template <class F>
 ChildSpec serve(ChildOptions options, ServeOptions serve_options, F connection) {
   static_assert(std::is_invocable_v<F, Stream>,
                 "tcp::serve: connection must be callable with a tcp::Stream");
   static_assert(std::is_copy_constructible_v<F>,
                 "tcp::serve: connection is copied for each connection");
-  detail::Acceptor::Take take = [connection, limit = serve_options.mailbox](
-                                    const std::string& connections, Stream stream) {
+  const ChildOptions of_connection{.restart = Restart::temporary,
+                                   .mailbox = serve_options.mailbox,
+                                   .place = serve_options.place,
+                                   .stack_size = serve_options.stack_size};
+  detail::check_stack_size("tcp::ServeOptions::stack_size", of_connection.stack_size);
+  detail::Acceptor::Take take = [connection, of_connection](const std::string& connections,
+                                                            Stream stream) {
     if (connections.empty()) {
-      spawn(SpawnOptions{.mailbox = limit}, connection, std::move(stream));
+      spawn(detail::actor_options(of_connection), connection, std::move(stream));
     } else {
-      start_child(Supervisor(connections),
-                  ChildOptions{.restart = Restart::temporary, .mailbox = limit}, connection,
-                  std::move(stream));
+      start_child(Supervisor(connections), of_connection, connection, std::move(stream));
     }
   };
   return child<detail::Acceptor>(std::move(options), std::move(serve_options), std::move(take));

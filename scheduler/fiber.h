@@ -70,7 +70,7 @@ class Fiber {
 
   // Free for the owner: a link for its lists.
   Fiber* next = nullptr;
-  bool is_dedicated = false;  // made for one task with a stack size of its own
+  bool is_dedicated = false;  // for one task: its size is not what others ask for
 
  private:
   friend struct DebugLayout;

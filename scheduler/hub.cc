@@ -236,12 +236,15 @@ inline void Hub::run_fresh(Task& task) {
   start_slice(task);
   task.ops->run(task);
   Task& last = *std::exchange(current_, nullptr);  // see next_alike()
-  if (last.fiber) last.fiber = nullptr;
+  const bool had_parked = last.fiber != nullptr;
+  if (had_parked) last.fiber = nullptr;
   if (last.state == TaskState::running) {
     finish(last);
   } else if (environment_) [[unlikely]] {
     environment_->suspending(last);  // a server that waits for mail, without a stack
   }
+  if (had_parked && fiber_->is_dedicated) [[unlikely]]
+    leave_dedicated();
 }
 
 void Hub::runner_entry(void* hub) { static_cast<Hub*>(hub)->run_loop(); }
@@ -265,7 +268,7 @@ void Hub::run_loop() {
       task = std::exchange(handoff_, nullptr);
       continue;
     } else {
-      run_fresh(*task);
+      run_fresh(*task);  // leaves, if the task has parked
       leave_dedicated();
     }
     task = nullptr;
@@ -334,12 +337,28 @@ Fiber& Hub::take_runner() {
     --idle_runner_count_;
     return *runner;
   }
-  return make_runner(0);
+  return make_runner(stack_size_);
 }
 
 Fiber& Hub::make_runner(std::size_t stack_size) {
   ++statistics_.runners;
   return Fiber::create(stacks_.acquire(stack_size), &Hub::runner_entry, this);
+}
+
+void Hub::set_stack_size(std::size_t bytes) {
+  assert(current_ == thread_task_);
+  const std::size_t size = detail::StackPool::rounded(bytes);
+  if (size == stack_size_) return;
+  stack_size_ = size;
+  while (Fiber* fiber = idle_runners_) {
+    idle_runners_ = fiber->next;
+    destroy_fiber(*fiber);
+  }
+  idle_runner_count_ = 0;
+  // Nobody runs on these after the tasks that have them.
+  for_each_task([](Task& task) {
+    if (task.fiber && !task.fiber->is_thread()) task.fiber->is_dedicated = true;
+  });
 }
 
 void Hub::destroy_fiber(Fiber& fiber) noexcept { stacks_.release(Fiber::destroy(fiber)); }

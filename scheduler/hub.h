@@ -272,6 +272,10 @@ class Hub {
   // Any thread: moves with each slice and each housekeeping.
   std::uint64_t progress() const { return statistics_.slices + statistics_.housekeepings; }
   const detail::StackPool& stacks() const { return stacks_; }
+  // Of every task here that asks for no size. Not while another thread can look: before the hub is
+  // one of several, or after. Tasks that have a stack keep it.
+  void set_stack_size(std::size_t bytes);
+  std::size_t stack_size() const { return stack_size_; }
   // Bounds of the stack that `task` has; both null without one.
   std::pair<const std::byte*, const std::byte*> stack_bounds(const detail::Task& task) const;
 
@@ -353,6 +357,7 @@ class Hub {
   detail::Fiber* idle_runners_ = nullptr;  // last-in first-out: warm
   int idle_runner_count_ = 0;
   int housekeeping_interval_ = 1;
+  std::size_t stack_size_ = detail::StackPool::default_size;
   detail::Fiber* retired_ = nullptr;  // fibers whose stack goes back at the next housekeeping
 
   detail::Port& port_;
@@ -394,6 +399,8 @@ inline detail::Task* Hub::next_alike() noexcept {
   // Housekeeping may be due (in a simulation it always is), another function, a stack that it has
   // or wants: the loop's matter.
   if (statistics_.slices >= look_at_ || done.stack_size != 0) return nullptr;
+  if (done.fiber && done.fiber->is_dedicated) [[unlikely]]
+    return nullptr;
   detail::Task* next = ready_.pop_front_if([&](const detail::Task& task) {
     return task.ops->run == done.ops->run && !task.fiber && task.stack_size == 0;
   });

@@ -78,6 +78,12 @@ class OutOfStacks : public std::bad_alloc {
 
 }  // namespace
 
+void check_stack_size(const char* option, std::size_t bytes) {
+  if (bytes <= StackPool::max_size) return;
+  throw std::invalid_argument("greenroom: " + std::string(option) + ": " + std::to_string(bytes) +
+                              " bytes; the largest stack has 256 MiB");
+}
+
 struct StackPool::Slab {
   explicit Slab(GuardKind guard) : guards(guard) {}
   bool is_idle() const { return cold.size() == used; }
@@ -102,12 +108,8 @@ StackPool::~StackPool() {
 }
 
 Stack StackPool::acquire(std::size_t size) {
-  if (size == 0) size = default_size;
-  if (size > max_size) {
-    throw std::invalid_argument("greenroom: a stack of " + std::to_string(size) +
-                                " bytes: the largest is 256 MiB");
-  }
-  size = std::bit_ceil(std::max(size, min_size));
+  check_stack_size("a stack", size);
+  size = rounded(size);
   SizeClass& sizes = classes_[static_cast<std::size_t>(std::countr_zero(size / min_size))];
   std::byte* slot = nullptr;
   if (sizes.warm_count() > 0) {

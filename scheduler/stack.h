@@ -27,7 +27,9 @@
 //   the switch saw it: blind to what was called between two switches.
 #pragma once
 
+#include <algorithm>
 #include <array>
+#include <bit>
 #include <cstddef>
 #include <memory>
 #include <vector>
@@ -43,6 +45,10 @@ struct Stack {
   std::byte* top() const { return base + size; }  // a multiple of 64
   explicit operator bool() const { return base != nullptr; }
 };
+
+// Throws std::invalid_argument if there are no stacks of so many bytes: `option` is where they were
+// asked for ("SpawnOptions::stack_size").
+void check_stack_size(const char* option, std::size_t bytes);
 
 class StackPool {
  public:
@@ -61,6 +67,10 @@ class StackPool {
   // from 4 to 64 KiB) and the colour. Throws std::bad_alloc, saying what to do, when the process
   // is out of address space or mappings, std::invalid_argument if `size` is over `max_size`.
   Stack acquire(std::size_t size = 0);
+  // What acquire makes of a size.
+  static std::size_t rounded(std::size_t size) {
+    return std::bit_ceil(std::max(size == 0 ? default_size : size, min_size));
+  }
 
   // Takes back what acquire gave; the next acquire of this size returns it.
   void release(Stack stack) noexcept;

@@ -4,11 +4,15 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
+#include <atomic>
 #include <memory>
 #include <stdexcept>
 #include <string>
+#include <vector>
 
 #include "greenroom/tests/actors/probe.h"
+#include "greenroom/tests/actors/stack_room.h"
 
 namespace greenroom {
 namespace {
@@ -171,6 +175,95 @@ TEST(Tasks, AreKilledWhenTheirOwnerIs) {
     exit(owner.pid, Reason::kill);
     EXPECT_EQ(end_of(owner), Reason::killed);
     EXPECT_EQ(end_of(ref), Reason::killed);
+  });
+}
+
+// How many run at once, and in which order they began.
+struct Running {
+  int now = 0;
+  int most = 0;
+  std::vector<int> order;
+};
+int run_for_a_while(Running* running, int number) {
+  running->order.push_back(number);
+  running->most = std::max(running->most, ++running->now);
+  sleep(1ms);
+  --running->now;
+  return number;
+}
+
+TEST(Tasks, RunAsManyAtOnceAsIsSaidInStartOrder) {
+  in_actor([] {
+    Running running;
+    Tasks<int> tasks({.at_once = 3});
+    for (int i = 0; i < 10; ++i) tasks.start(run_for_a_while, &running, i);
+    const std::vector<Outcome<int>> outcomes = tasks.collect(patience);
+    ASSERT_EQ(outcomes.size(), 10U);
+    for (int i = 0; i < 10; ++i) {
+      EXPECT_EQ(*outcomes[static_cast<std::size_t>(i)], i);
+      EXPECT_EQ(running.order[static_cast<std::size_t>(i)], i);
+    }
+    EXPECT_EQ(running.most, 3);
+  });
+}
+
+TEST(Tasks, GiveTheirTurnOnWhateverTheyEndBy) {
+  in_actor([] {
+    Tasks<int> tasks({.at_once = 1});
+    tasks.start([]() -> int { throw std::runtime_error("boom"); });
+    tasks.start([]() -> int { stop(ExitReason("enough")); });
+    tasks.start([] { return 3; });
+    const std::vector<Outcome<int>> outcomes = tasks.collect(patience);
+    EXPECT_EQ(outcomes[0].reason(), Reason::error);
+    EXPECT_EQ(outcomes[1].reason(), ExitReason("enough"));
+    EXPECT_EQ(outcomes[2].value_or(0), 3);
+  });
+}
+
+TEST(Tasks, ThatWaitForTheirTurnAreKilledWhenItIsLate) {
+  in_actor([] {
+    bool has_begun = false;
+    Tasks<int> tasks({.at_once = 1});
+    tasks.start([] {
+      next<int>();
+      return 1;
+    });
+    tasks.start([&] {
+      has_begun = true;
+      return 2;
+    });
+    const std::vector<Outcome<int>> outcomes = tasks.collect(0ms);
+    EXPECT_EQ(outcomes[0].reason(), Reason::killed);
+    EXPECT_EQ(outcomes[1].reason(), Reason::killed);
+    EXPECT_FALSE(has_begun);
+    EXPECT_TRUE(has_no_mail());
+  });
+}
+
+TEST(Tasks, GoOnWithoutTheirOwnerAndOnOtherHubs) {
+  on_hubs(2, [] {
+    green::Event all_done;
+    std::atomic<int> done{0};
+    Tasks<std::uint32_t> tasks({.at_once = 2, .place = Placement::next_hub});
+    for (int i = 0; i < 8; ++i) {
+      tasks.start([&] {
+        if (++done == 8) all_done.set();
+        return self().hub;
+      });
+    }
+    EXPECT_TRUE(all_done.wait(patience));  // and not in collect()
+    int here = 0;
+    for (const Outcome<std::uint32_t>& hub : tasks.collect(patience))
+      here += *hub == self().hub ? 1 : 0;
+    EXPECT_EQ(here, 4);
+  });
+}
+
+TEST(Tasks, HaveTheStackThatIsAskedFor) {
+  in_actor([] {
+    Tasks<std::size_t> tasks({.stack_size = 512 * kib});
+    tasks.start(stack_room);
+    EXPECT_EQ(*tasks.collect(patience)[0], 512 * kib);
   });
 }
 

@@ -3,6 +3,7 @@
 #include <stdexcept>
 
 #include "greenroom/scheduler/interrupt.h"
+#include "greenroom/scheduler/on_stack.h"
 
 namespace greenroom::detail {
 
@@ -22,6 +23,7 @@ namespace {
   Hub& hub = Hub::current();
   Task* self = hub.current_task();
   if (!self) return current_mailbox_extension(enter_blocking_call());  // throws
+  refuse_on_stack(*self);
   throw_pending(*self);
   MailboxExtension& extension = current_mailbox_extension(*self);
   const bool has_budget = hub.charge() || hub.extend_slice(extension.mailbox.size());
@@ -42,7 +44,7 @@ namespace {
 MailboxExtension& enter_receive() {
   Hub* hub = Hub::current_if_any();
   Task* self = hub ? hub->current_task() : nullptr;
-  if (!self || !self->extension || (self->attention & attention::throws) != 0 || !hub->charge() ||
+  if (!self || !self->extension || (self->attention & attention::refuses) != 0 || !hub->charge() ||
       hub->may_be_overdue()) [[unlikely]]
     return enter_receive_slowly();
   return static_cast<MailboxExtension&>(*self->extension);

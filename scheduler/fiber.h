@@ -64,6 +64,17 @@ class Fiber {
 
   const Stack& stack() const { return stack_; }
   bool is_thread() const { return !stack_; }
+  // Where its frames are now: on the stack of an excursion or its own. Null for a thread's own,
+  // whose bounds are not known.
+  const Stack* stack_in_use() const {
+    if (excursion_) return excursion_;
+    return is_thread() ? nullptr : &stack_;
+  }
+
+  // Calls function(argument) on that stack; `this` must be current, and stays it. What the C++
+  // runtime keeps per fiber stays as well, so that the function is in the handlers its caller is
+  // in. It must not throw. Calls may be nested.
+  void call_on(const Stack& stack, void (*function)(void*) noexcept, void* argument) noexcept;
 
   // The saved context of a fiber that is not current; for debuggers and stack walks.
   void* context() const { return context_; }
@@ -75,6 +86,7 @@ class Fiber {
  private:
   friend struct DebugLayout;
   struct Start;
+  struct Excursion;
   // jump_fcontext carries one word; the pair lives on the leaving fiber's stack during the switch.
   struct Handover {
     Fiber* from;
@@ -89,6 +101,7 @@ class Fiber {
   Stack stack_;
   Entry entry_ = nullptr;
   void* argument_ = nullptr;
+  const Stack* excursion_ = nullptr;  // the innermost one's
 #if GREENROOM_ASAN
   void* fake_stack_ = nullptr;
   const void* asan_bottom_ = nullptr;

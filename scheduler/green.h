@@ -7,6 +7,7 @@
 #include "greenroom/scheduler/hub.h"
 #include "greenroom/scheduler/interrupt.h"
 #include "greenroom/scheduler/lock.h"
+#include "greenroom/scheduler/on_stack.h"
 #include "greenroom/scheduler/sleep.h"
 #include "greenroom/scheduler/time.h"
 #include "greenroom/scheduler/timeout.h"

@@ -372,8 +372,9 @@ void Hub::destroy_retired() noexcept {
 
 std::pair<const std::byte*, const std::byte*> Hub::stack_bounds(const Task& task) const {
   const Fiber* fiber = &task == current_ ? fiber_ : task.fiber;
-  if (!fiber || fiber->is_thread()) return {nullptr, nullptr};
-  return {fiber->stack().base, fiber->stack().top()};
+  const detail::Stack* stack = fiber ? fiber->stack_in_use() : nullptr;
+  if (!stack) return {nullptr, nullptr};
+  return {stack->base, stack->top()};
 }
 
 // Parking.

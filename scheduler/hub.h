@@ -229,6 +229,10 @@ class Hub {
   // Any thread: the same within a few slices, if the hub is not just about to do it.
   void look_at_clock_soon() noexcept { look_at_ = 0; }
 
+  // For on_stack(): calls the function, which must not throw, on a stack of the pool, where
+  // blocking calls are refused.
+  void call_on_stack(std::size_t bytes, void (*function)(void*) noexcept, void* argument);
+
   // The current task ends here and now, on its own stack, without unwinding. Its fiber stays as it
   // is.
   [[noreturn]] void abandon_current() noexcept;
@@ -423,7 +427,7 @@ namespace detail {
 Task& enter_blocking_call_slowly(Hub& hub);
 inline Task& enter_blocking_call(Hub& hub) {
   Task* self = hub.current_task();
-  if (!self || (self->attention & attention::throws) != 0 || !hub.charge() || hub.may_be_overdue())
+  if (!self || (self->attention & attention::refuses) != 0 || !hub.charge() || hub.may_be_overdue())
       [[unlikely]]
     return enter_blocking_call_slowly(hub);
   return *self;

@@ -9,6 +9,7 @@
 #include "greenroom/scheduler/hub.h"
 #include "greenroom/scheduler/hub_group.h"
 #include "greenroom/scheduler/interrupt.h"
+#include "greenroom/scheduler/on_stack.h"
 #include "greenroom/scheduler/overflow_report.h"
 #include "greenroom/scheduler/stall_watch.h"
 #include "greenroom/scheduler/throw_hook.h"
@@ -64,13 +65,14 @@ struct HubBinding {
 
   ~HubBinding() {
     if (!hub) return;
-    if (hub->current_task() != &hub->root()) {
+    const Task* const current = hub->current_task();
+    if (current != &hub->root() || (current->attention & detail::attention::on_stack) != 0) {
       std::fprintf(
           stderr,
           "greenroom: std::exit() was called inside %s; its locals and those of every other "
           "greenlet are not "
           "destroyed. Return from main or run(), or stop() the actor, instead.\n",
-          hub->current_task() ? detail::describe(*hub->current_task()).c_str() : "hub work");
+          current ? detail::describe(*current).c_str() : "hub work");
       // This very stack belongs to the hub: leave everything to the end of the process.
       detail::end_stall_watch(*hub);
       static_cast<void>(hub.release());
@@ -90,6 +92,7 @@ struct HubBinding {
 
   static Hub& make() {
     static thread_local HubBinding binding;
+    if (detail::is_on_stack_without_hub()) detail::throw_on_stack();
     if (binding.hub)
       throw std::logic_error("greenroom: a blocking call after the thread's hub has ended");
     binding.hub.reset(new Hub);

@@ -131,7 +131,7 @@ void write_headline(std::uintptr_t sp) {
             << who)
         .write();
   }
-  (Line() << "    raise SpawnOptions::stack_size, or move deep work to offload()").write();
+  (Line() << "    raise its stack_size, or call what goes deep by on_stack()").write();
 }
 
 // The innermost frame is the interrupted instruction. Only what lies above the guard is read.

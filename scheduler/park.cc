@@ -4,6 +4,7 @@
 
 #include "greenroom/scheduler/hub.h"
 #include "greenroom/scheduler/interrupt.h"
+#include "greenroom/scheduler/on_stack.h"
 
 namespace greenroom::detail {
 
@@ -24,6 +25,7 @@ Task& enter_blocking_call_slowly(Hub& hub) {
         "spawn a greenlet "
         "and block there");
   }
+  refuse_on_stack(*self);
   throw_pending(*self);
   const bool has_budget = hub.charge();
   if (hub.take_overdue()) {

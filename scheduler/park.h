@@ -69,8 +69,8 @@ ParkResult park(const char* reason, std::int64_t deadline = no_deadline,
                 WaitsFor waits_for = {}) noexcept;
 
 // Start of every call documented "Blocks.". Makes the thread's hub if there is none; throws
-// std::logic_error in hub work (poller callbacks, timers, posted functions); throws what is
-// pending; charges the budget. Returns the current task.
+// std::logic_error in hub work (poller callbacks, timers, posted functions) and in on_stack();
+// throws what is pending; charges the budget. Returns the current task.
 Task& enter_blocking_call();
 
 // Ready again, behind everything that is ready now.

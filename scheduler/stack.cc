@@ -137,6 +137,35 @@ void StackPool::release(Stack stack) noexcept {
   if (sizes.warm_count() > most_warm(size)) has_surplus_ = true;
 }
 
+void StackPool::release_deep(Stack stack) noexcept {
+  const std::size_t size = std::bit_ceil(stack.size);
+  SizeClass& sizes = classes_[static_cast<std::size_t>(std::countr_zero(size / min_size))];
+  std::byte* slot = stack.base - guard_size(size);
+  const auto end = sizes.deep.begin() + static_cast<std::ptrdiff_t>(sizes.deep_count);
+  if (std::find(sizes.deep.begin(), end, slot) == end) {
+    if (sizes.deep_count < sizes.deep.size()) {
+      sizes.deep[sizes.deep_count++] = slot;
+    } else {
+      discard_depth(sizes, slot);
+    }
+  }
+  has_surplus_ = true;
+  release(stack);
+}
+
+void StackPool::discard_depth(const SizeClass& sizes, std::byte* slot) noexcept {
+  discard(slot + guard_size(sizes.size), slot + sizes.size - kept_pages * page);
+}
+
+void StackPool::discard_deep(SizeClass& sizes) noexcept {
+  const auto warm = sizes.warm.begin() + static_cast<std::ptrdiff_t>(sizes.oldest_warm);
+  for (std::size_t i = 0; i < sizes.deep_count; ++i) {
+    if (std::find(warm, sizes.warm.end(), sizes.deep[i]) != sizes.warm.end())
+      discard_depth(sizes, sizes.deep[i]);
+  }
+  sizes.deep_count = 0;
+}
+
 void StackPool::take_stock() noexcept {
   for (SizeClass& sizes : classes_) {
     const std::size_t warm = sizes.warm_count();
@@ -147,8 +176,7 @@ void StackPool::take_stock() noexcept {
     sizes.fewest_warm = warm;
     const std::size_t cleaned = std::min(warm, cleaned_per_stocktaking);
     for (std::size_t i = 0; i < cleaned; ++i) {
-      std::byte* slot = sizes.warm[sizes.oldest_warm + sizes.next_to_clean++ % warm];
-      discard(slot + guard_size(sizes.size), slot + sizes.size - kept_pages * page);
+      discard_depth(sizes, sizes.warm[sizes.oldest_warm + sizes.next_to_clean++ % warm]);
     }
   }
 }
@@ -169,6 +197,10 @@ bool StackPool::give_back(HubState hub) noexcept {
     sizes.surplus -= std::min(sizes.surplus, step);
     sizes.fewest_warm = std::min(sizes.fewest_warm, warm - step);
     is_more = is_more || surplus > step;
+    if (sizes.deep_count > 0) {
+      if (is_busy) has_surplus_ = true;
+      if (!is_busy) discard_deep(sizes);
+    }
     if (surplus > step || warm - step > limit) has_surplus_ = true;
   }
   return is_more;

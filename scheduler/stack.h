@@ -13,8 +13,8 @@
 // - a busy one that has more gives those back that nobody needed for a second, and so does an idle
 //   one with fewer, down to 4 MiB of address space.
 // take_stock, which counts these, also takes the deep pages, below the top two, from 16 warm stacks
-// in rotation. Slabs that are wholly cold are unmapped while there are more than 65 536 cold stacks
-// (or 64 GiB).
+// in rotation; of those that on_stack() has used, a hub about to sleep takes them. Slabs that are
+// wholly cold are unmapped while there are more than 65 536 cold stacks (or 64 GiB).
 //
 // Stacks never used yet get their guards (stack_guard.h) and their first pages ahead, as many as
 // the slab has given out, but at most 32: while a pool grows, a new stack costs half of what it
@@ -75,6 +75,10 @@ class StackPool {
   // Takes back what acquire gave; the next acquire of this size returns it.
   void release(Stack stack) noexcept;
 
+  // The same for one of which much may have been touched: before the hub sleeps it is discarded,
+  // but for the top two pages.
+  void release_deep(Stack stack) noexcept;
+
   // What is mapped stays so when the pool dies: somebody still refers to a frame on one of its
   // stacks.
   void keep_for_ever() noexcept { is_kept_ = true; }
@@ -112,11 +116,13 @@ class StackPool {
     std::size_t size = 0;
     std::size_t live = 0;
     std::size_t cold = 0;
-    std::vector<std::byte*> warm;              // slots; the back is the last released
-    std::size_t oldest_warm = 0;               // in `warm`; those before it are cold
-    std::size_t fewest_warm = 0;               // since the last take_stock
-    std::size_t surplus = 0;                   // that take_stock found
-    std::size_t next_to_clean = 0;             // in `warm`, by take_stock
+    std::vector<std::byte*> warm;         // slots; the back is the last released
+    std::size_t oldest_warm = 0;          // in `warm`; those before it are cold
+    std::size_t fewest_warm = 0;          // since the last take_stock
+    std::size_t surplus = 0;              // that take_stock found
+    std::size_t next_to_clean = 0;        // in `warm`, by take_stock
+    std::array<std::byte*, 4> deep = {};  // slots that release_deep took; some may be in use
+    std::size_t deep_count = 0;
     std::vector<std::unique_ptr<Slab>> slabs;  // by address
     std::size_t first_cold = 0;                // no slab before this one has cold slots
     Slab* newest = nullptr;                    // the only one that may have slots never used
@@ -128,6 +134,8 @@ class StackPool {
   Slab& map_slab(SizeClass& sizes);
   void prepare(Slab& slab, std::size_t used) noexcept;
   void make_cold(SizeClass& sizes, std::size_t count) noexcept;
+  void discard_depth(const SizeClass& sizes, std::byte* slot) noexcept;
+  void discard_deep(SizeClass& sizes) noexcept;
   void forget_oldest(SizeClass& sizes) noexcept;
   void unmap_idle_slabs(SizeClass& sizes) noexcept;
   void unmap(Slab& slab) noexcept;

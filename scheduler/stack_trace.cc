@@ -4,6 +4,7 @@
 #include <string_view>
 #include <vector>
 
+#include "greenroom/scheduler/stack_switch_x86_64.h"
 #include "greenroom/scheduler/symbolizer.h"
 
 namespace greenroom::detail {
@@ -107,6 +108,19 @@ void append_line(std::string& text, const SourceLine& line) {
 
 }  // namespace
 
+namespace {
+
+// From a function that was called on another stack to its caller, which may lie anywhere.
+bool cross_stacks(UnwindContext& context, StackBounds& bounds) noexcept {
+  if (!is_stack_switch(context.pc)) return false;
+  bounds = {.low = context.fp};
+  const auto* frame = reinterpret_cast<const std::uintptr_t*>(context.fp);
+  context = {.pc = frame[1], .sp = context.fp + 16, .fp = frame[0]};
+  return true;
+}
+
+}  // namespace
+
 __attribute__((noinline)) StackTrace capture_stack_trace(int skip) noexcept {
   // Asking for its address makes this function keep a frame pointer, whatever the compiler flags.
   const auto* frame = static_cast<const std::uintptr_t*>(__builtin_frame_address(0));
@@ -123,10 +137,12 @@ __attribute__((noinline)) StackTrace capture_stack_trace(int skip) noexcept {
 StackTrace capture_stack_trace(const UnwindContext& innermost, const StackBounds& bounds) noexcept {
   StackTrace trace;
   UnwindContext context = innermost;
+  StackBounds here = bounds;
   if (context.pc == 0) return trace;
   do {
     trace.frames[trace.size++] = to_frame(context.pc);
-  } while (trace.size < StackTrace::max_frames && unwind_step(context, bounds));
+  } while (trace.size < StackTrace::max_frames &&
+           (unwind_step(context, here) || cross_stacks(context, here)));
   return trace;
 }
 

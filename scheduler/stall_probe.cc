@@ -54,10 +54,10 @@ struct StallSnapshot {
     report.who = task ? identity_of(*task) : TaskIdentity{};
   }
 
-  // Where the fiber's stack ends; 0: it is the thread's own.
+  // Where the fiber's stack ends, or the one that it has borrowed; 0: it is the thread's own.
   static std::uintptr_t stack_end(const Hub& hub) {
-    if (!hub.fiber_ || hub.fiber_->is_thread()) return 0;
-    return reinterpret_cast<std::uintptr_t>(hub.fiber_->stack().top());
+    const Stack* stack = hub.fiber_ ? hub.fiber_->stack_in_use() : nullptr;
+    return stack ? reinterpret_cast<std::uintptr_t>(stack->top()) : 0;
   }
 };
 

@@ -51,7 +51,9 @@ inline constexpr std::uint16_t deadline = 8;    // an inherited deadline has pas
 inline constexpr std::uint16_t suspended = 16;  // reserved: the debugger's suspend
 inline constexpr std::uint16_t trace = 32;      // reserved: events of this task are reported
 inline constexpr std::uint16_t inherits = 64;   // it runs in a with_deadline, passed or not
+inline constexpr std::uint16_t on_stack = 128;  // it is in on_stack(), where nothing may park
 inline constexpr std::uint16_t throws = kill | timeout | exiting | deadline;
+inline constexpr std::uint16_t refuses = throws | on_stack;  // of calls that may park
 }  // namespace attention
 
 // What a kind of task does; one constant per type.

@@ -92,7 +92,7 @@ struct HubBinding {
 
   static Hub& make() {
     static thread_local HubBinding binding;
-    if (detail::is_on_stack_without_hub()) detail::throw_on_stack();
+    detail::refuse_hub_on_stack();
     if (binding.hub)
       throw std::logic_error("greenroom: a blocking call after the thread's hub has ended");
     binding.hub.reset(new Hub);

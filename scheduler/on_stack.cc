@@ -68,13 +68,13 @@ class NoParking {
 
 void call_without_hub(std::size_t bytes, Call& call) {
   if (without_hub) {
-    const LentStack stack(without_hub->stacks, bytes);
+    const LentStack stack(without_hub->stacks, StackPool::size_with_room(bytes));
     without_hub->thread.call_on(stack.get(), &Call::run, &call);
     return;
   }
   install_overflow_report_for_this_thread();
   WithoutHub made;
-  const LentStack stack(made.stacks, bytes);
+  const LentStack stack(made.stacks, StackPool::size_with_room(bytes));
   without_hub = &made;
   made.thread.call_on(stack.get(), &Call::run, &call);
   without_hub = nullptr;
@@ -82,7 +82,14 @@ void call_without_hub(std::size_t bytes, Call& call) {
 
 }  // namespace
 
-bool is_on_stack_without_hub() noexcept { return without_hub != nullptr; }
+// It would be a hub whose root greenlet stands on a stack that is soon gone.
+void refuse_hub_on_stack() {
+  if (!without_hub) return;
+  throw std::logic_error(
+      "greenroom: a call in on_stack() that needs a hub, on a thread that has none; nothing may "
+      "park "
+      "there, and for what does not, call green::get_hub() before on_stack()");
+}
 
 void throw_on_stack() {
   throw std::logic_error(
@@ -106,7 +113,8 @@ void run_on_stack(std::size_t bytes, void (*function)(void*), void* argument) {
 namespace greenroom {
 
 void Hub::call_on_stack(std::size_t bytes, void (*function)(void*) noexcept, void* argument) {
-  const detail::LentStack stack(stacks_, bytes == 0 ? stack_size_ : bytes);
+  const detail::LentStack stack(
+      stacks_, bytes == 0 ? stack_size_ : detail::StackPool::size_with_room(bytes));
   const detail::NoParking no_parking(current_);
   // Hub work of a simulation runs on the driver's stack.
   detail::Fiber& fiber = fiber_ ? *fiber_ : thread_fiber_;

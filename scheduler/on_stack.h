@@ -32,18 +32,18 @@ void run_on_stack(std::size_t bytes, void (*function)(void*), void* argument);
 inline void refuse_on_stack(const Task& self) {
   if ((self.attention & attention::on_stack) != 0) throw_on_stack();
 }
-// The calling thread is in on_stack() and has no hub.
-bool is_on_stack_without_hub() noexcept;
+// Before the calling thread gets a hub: throws std::logic_error if it is in on_stack().
+void refuse_hub_on_stack();
 
 }  // namespace detail
 
-// Returns f(), run in the calling greenlet on a stack of `bytes` of address space, guard included,
-// rounded up to a power of two from 16 KiB to 256 MiB; 0 = as the hub's greenlets. What f throws
-// passes through. f must not park: each call in it that is documented **Blocks.** throws
-// std::logic_error, whether it would have to wait or not; a destructor that makes one ends the
-// program. The stack comes from the hub's pool and goes back to it; a thread without a hub maps one
-// for the call. Throws std::bad_alloc if there is no address space, std::invalid_argument for more
-// than 256 MiB. May be nested.
+// Returns f(), run in the calling greenlet on a stack that has room for `bytes`, up to 256 MiB, the
+// guard included there; 0 = one as the hub's greenlets have. What f throws passes through. f must
+// not park: each call in it that is documented **Blocks.** throws std::logic_error, whether it
+// would have to wait or not; a destructor that makes one ends the program. The stack comes from the
+// hub's pool and goes back to it; a thread without a hub maps one for the call, and gets no hub in
+// it: what needs one throws as well. Throws std::bad_alloc if there is no address space,
+// std::invalid_argument for more than 256 MiB. May be nested.
 template <class F>
 auto on_stack(std::size_t bytes, F f) -> std::invoke_result_t<F> {
   using R = std::invoke_result_t<F>;

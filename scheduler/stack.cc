@@ -47,9 +47,12 @@ constexpr std::size_t least_warm(std::size_t size) {
   return std::max<std::size_t>(smallest_slab / size, 1);
 }
 
+constexpr std::size_t colours = 16;
+constexpr std::size_t colour_step = 64;
+
 Stack to_stack(std::byte* slot, std::size_t size) {
   const auto number = reinterpret_cast<std::uintptr_t>(slot) >> std::countr_zero(size);
-  const std::size_t colour = number % 16 * 64;
+  const std::size_t colour = number % colours * colour_step;
   const std::size_t guard = guard_size(size);
   return {.base = slot + guard, .size = size - guard - colour};
 }
@@ -105,6 +108,12 @@ StackPool::~StackPool() {
   for (SizeClass& sizes : classes_) {
     for (auto& slab : sizes.slabs) unmap(*slab);
   }
+}
+
+std::size_t StackPool::size_with_room(std::size_t bytes) {
+  const std::size_t size = rounded(bytes);
+  const bool has_room = bytes + guard_size(size) + (colours - 1) * colour_step <= size;
+  return std::min(has_room ? size : 2 * size, max_size);
 }
 
 Stack StackPool::acquire(std::size_t size) {

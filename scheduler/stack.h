@@ -71,6 +71,8 @@ class StackPool {
   static std::size_t rounded(std::size_t size) {
     return std::bit_ceil(std::max(size == 0 ? default_size : size, min_size));
   }
+  // The smallest size of which `bytes` are left without guard and colour, or max_size.
+  static std::size_t size_with_room(std::size_t bytes);
 
   // Takes back what acquire gave; the next acquire of this size returns it.
   void release(Stack stack) noexcept;

@@ -54,7 +54,7 @@ std::string words_of(F f) {
 // The call.
 
 TEST(OnStack, RunsDeepWorkThatAGreenletHasNoRoomFor) {
-  in_greenlet([] { EXPECT_GT(on_stack(8 * mib, [] { return go_down(6 * mib); }), 5000); });
+  in_greenlet([] { EXPECT_GT(on_stack(8 * mib, [] { return go_down(3 * mib); }), 3000); });
 }
 
 TEST(OnStack, StaysInTheSameGreenlet) {
@@ -79,12 +79,12 @@ TEST(OnStack, GivesBackWhatTheFunctionReturns) {
 
 TEST(OnStack, WorksOnTheRootOfAThreadAndWithoutAHub) {
   yield();  // this thread has a hub now
-  EXPECT_GT(on_stack(16 * mib, [] { return go_down(14 * mib); }), 5000);
+  EXPECT_GT(on_stack(16 * mib, [] { return go_down(7 * mib); }), 3000);
   std::thread([] {
     EXPECT_GT(
         on_stack(
             16 * mib,
-            [] { return go_down(7 * mib) + on_stack(8 * mib, [] { return go_down(7 * mib); }); }),
+            [] { return go_down(6 * mib) + on_stack(16 * mib, [] { return go_down(6 * mib); }); }),
         10000);
     EXPECT_EQ(Hub::current_if_any(), nullptr);
   }).join();
@@ -95,7 +95,7 @@ TEST(OnStack, WorksInHubWork) {
   green::Event done;
   const Hold hold = Hub::current().hold();
   Hub::current().post([&] {
-    is_done = on_stack(8 * mib, [] { return go_down(6 * mib); }) > 5000;
+    is_done = on_stack(8 * mib, [] { return go_down(3 * mib); }) > 3000;
     done.set();
   });
   done.wait();
@@ -116,6 +116,10 @@ TEST(OnStack, IsNested) {
 TEST(OnStack, StackOver256MiBIsRefused) {
   EXPECT_EQ(words_of<std::invalid_argument>([] { on_stack((256 * mib) + 1, [] {}); }),
             "greenroom: on_stack: 268435457 bytes; the largest stack has 256 MiB");
+}
+
+TEST(OnStack, LargestStackHasItsGuardIncluded) {
+  in_greenlet([] { EXPECT_EQ(on_stack(256 * mib, [] { return 1; }), 1); });
 }
 
 TEST(OnStack, ZeroIsTheSizeThatTheHubsGreenletsHave) {
@@ -164,7 +168,10 @@ TEST(OnStack, BlockingCallsAreRefusedWhetherOrNotTheyWouldWait) {
 
 TEST(OnStack, BlockingCallsAreRefusedWithoutAHubAlso) {
   std::thread([] {
-    on_stack(mib, [] { EXPECT_THROW(yield(), std::logic_error); });
+    on_stack(mib, [] {
+      EXPECT_NE(words_of<std::logic_error>([] { yield(); }).find("in on_stack()"),
+                std::string::npos);
+    });
     yield();
   }).join();
 }
@@ -281,15 +288,17 @@ TEST(OnStack, BoundsAreThoseOfTheStackInUse) {
       const void* const here = __builtin_frame_address(0);
       EXPECT_LT(static_cast<const void*>(low), here);
       EXPECT_LT(here, static_cast<const void*>(high));
-      return detail::StackPool::rounded(static_cast<std::size_t>(high - low));
+      return static_cast<std::size_t>(high - low);
     };
-    EXPECT_EQ(room(), 64 * kib);
+    EXPECT_LT(room(), 64 * kib);
     on_stack(mib, [&] {
-      EXPECT_EQ(room(), mib);
-      on_stack(2 * mib, [&] { EXPECT_EQ(room(), 2 * mib); });
-      EXPECT_EQ(room(), mib);
+      const std::size_t outer = room();
+      EXPECT_GE(outer, mib);
+      EXPECT_LT(outer, 2 * mib);
+      on_stack(2 * mib, [&] { EXPECT_GE(room(), 2 * mib); });
+      EXPECT_EQ(room(), outer);
     });
-    EXPECT_EQ(room(), 64 * kib);
+    EXPECT_LT(room(), 64 * kib);
   });
 }
 
@@ -348,11 +357,12 @@ TEST(OnStack, InASimulationChangesNothing) {
 
 TEST(OnStackDeathTest, OverflowNamesTheGreenletAndWhoCalled) {
   if (detail::is_sanitized) GTEST_SKIP() << "the sanitizers handle faults themselves";
-  EXPECT_DEATH(in_greenlet([] { on_stack(256 * kib, [] { return go_down(mib); }); }),
+  EXPECT_DEATH(in_greenlet([] { on_stack(256 * kib, [] { return go_down(2 * mib); }); }),
                "stack overflow in greenlet(.|\n)*go_down");
 }
 
 TEST(OnStackDeathTest, ExitInItIsToldAndLeavesTheStack) {
+  if (detail::is_sanitized) GTEST_SKIP() << "what is left is a leak";
   EXPECT_EXIT(
       {
         yield();

@@ -286,6 +286,7 @@ TEST(PlacedChildren, DynamicSupervisorHasAPlaceForChildrenThatSayNothing) {
   on_simulated_hubs([] {
     const Pid tree = start_supervisor(dynamic_supervisor({.place = Placement::next_hub}));
     std::vector<Pid> pids;
+    pids.reserve(4);
     for (int i = 0; i < 4; ++i) {
       pids.push_back(
           start_child<Worker>(tree, {.restart = Restart::transient}, "w", self(), nullptr));

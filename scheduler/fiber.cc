@@ -58,6 +58,10 @@ Fiber::Fiber() {
 #endif
 }
 
+#if !GREENROOM_ASAN && !GREENROOM_TSAN
+static_assert(sizeof(Fiber) == 64);  // the frames below it begin with a cache line
+#endif
+
 Fiber& Fiber::create(Stack stack, Entry entry, void* argument) noexcept {
   std::byte* place = stack.top() - sizeof(Fiber);
   place -= reinterpret_cast<std::uintptr_t>(place) % 16;

@@ -97,6 +97,7 @@ class Fiber {
   void begin_switch(Fiber& to, Leaving leaving) noexcept;
   void end_switch() noexcept;
 
+  unsigned valgrind_id_ = 0;  // beside is_dedicated: the object is one cache line
   void* context_ = nullptr;
   Stack stack_;
   Entry entry_ = nullptr;
@@ -111,7 +112,6 @@ class Fiber {
   void* tsan_fiber_ = nullptr;
   bool tsan_owned_ = false;
 #endif
-  unsigned valgrind_id_ = 0;
 };
 
 // What jump_fcontext returns: the context that was left, and the word it passed.

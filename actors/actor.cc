@@ -11,6 +11,7 @@
 #include "greenroom/actors/registry.h"
 #include "greenroom/actors/reply.h"
 #include "greenroom/actors/signals.h"
+#include "greenroom/scheduler/signal_safe_text.h"
 #include "greenroom/actors/spawn.h"
 #include "greenroom/actors/timer_table.h"
 #include "greenroom/actors/verbs.h"
@@ -168,8 +169,14 @@ std::string describe_identity(const TaskIdentity& identity) {
   return describe_actor(pid, names_of(pid), identity.label, identity.type);
 }
 
+void append_actor(const TaskIdentity& identity, SignalSafeLine& line) noexcept {
+  const Pid pid{0, identity.hub, identity.number};
+  (line << "actor <").add_number(pid.node, 10) << ".";
+  (line.add_number(pid.index(), 10) << ".").add_number(pid.serial(), 10) << ">";
+}
+
 constexpr TaskExtension::Ops actor_ops{&exit_of_actor, &promoted_ended, &identify_actor,
-                                       &describe_identity};
+                                       &describe_identity, &append_actor};
 
 void promote(Task& task) {
   auto* actor = new Actor(task);

@@ -7,6 +7,7 @@
 #include <exception>
 
 #include "greenroom/scheduler/hub.h"
+#include "greenroom/scheduler/signal_safe_text.h"
 #include "greenroom/scheduler/stack_trace.h"
 #include "greenroom/scheduler/throw_hook.h"
 
@@ -36,6 +37,19 @@ TaskIdentity identity_of(const Task& task) noexcept {
 std::string describe(const TaskIdentity& identity) {
   if (identity.extension_ops) return identity.extension_ops->describe(identity);
   return identity.type ? "greenlet " + demangle(identity.type->name()) : "root greenlet";
+}
+
+void append_plain_identity(SignalSafeLine& line, const TaskIdentity& identity) noexcept {
+  if (identity.extension_ops) {
+    identity.extension_ops->append_to(identity, line);
+  } else {
+    line << (identity.type ? "greenlet" : "root greenlet");
+  }
+  if (identity.label[0] != 0) {
+    line << " " << identity.label;
+  } else if (identity.type) {
+    append_plain_type(line << " ", identity.type->name());
+  }
 }
 
 std::string current_stack_text() { return to_string(capture_stack_trace(1)); }

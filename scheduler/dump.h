@@ -19,6 +19,8 @@ std::string describe(const Task& task);
 // The same, later, on any thread.
 TaskIdentity identity_of(const Task& task) noexcept;  // async-signal-safe, on the hub's thread
 std::string describe(const TaskIdentity& identity);
+// The same in plain words, as far as that goes without allocating: async-signal-safe.
+void append_plain_identity(SignalSafeLine& line, const TaskIdentity& identity) noexcept;
 std::string dump_hub(Hub& hub);
 const char* state_name(TaskState state);
 // The stack of a task of this hub, one line per frame; empty if it has none, or is a root.

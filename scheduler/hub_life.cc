@@ -11,6 +11,7 @@
 #include "greenroom/scheduler/interrupt.h"
 #include "greenroom/scheduler/on_stack.h"
 #include "greenroom/scheduler/overflow_report.h"
+#include "greenroom/scheduler/signal_safe_text.h"
 #include "greenroom/scheduler/stall_watch.h"
 #include "greenroom/scheduler/throw_hook.h"
 
@@ -35,22 +36,27 @@ void root_destroy(Task& task) noexcept { delete &task; }
 void root_abandoned(Task&) noexcept {}
 void root_stop(Task&) noexcept {}
 std::string root_describe(const Task&) { return "root greenlet"; }
-// For the overflow report: the stack is gone, so this runs on the signal stack. Describing
-// allocates, which the thread that just overflowed its own code, not malloc's, can mostly afford;
-// the report's headline is printed before.
-std::size_t describe_current_task(char* buffer, std::size_t size) noexcept {
+// For the overflow report, of which there is one: who overflowed.
+constinit detail::TaskIdentity overflowed;
+
+std::size_t note_current_task(char* buffer, std::size_t size) noexcept {
   const Hub* hub = bound_hub;
+  detail::SignalSafeLine line;
   if (!hub || !hub->current_task()) return 0;
-  const std::string text = detail::describe(*hub->current_task());
-  const std::size_t length = std::min(size, text.size());
-  std::copy_n(text.data(), length, buffer);
-  return length;
+  overflowed = detail::identity_of(*hub->current_task());
+  detail::append_plain_identity(line, overflowed);
+  return line.text().copy(buffer, size);
 }
+
+std::string describe_overflowed() { return detail::describe(overflowed); }
+
+constexpr detail::OverflowReporting overflow_reporting{
+    &note_current_task, &detail::run_on_stall_watch, &describe_overflowed};
 
 // What the hub's thread reports: overflows of stacks, and where an exception was thrown.
 void install_reports() {
   detail::install_overflow_report_for_this_thread();
-  detail::set_overflow_description(&describe_current_task);
+  detail::set_overflow_reporting(&overflow_reporting);
   detail::set_throw_capture(true);
 }
 

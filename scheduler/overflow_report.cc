@@ -7,11 +7,15 @@
 #include <atomic>
 #include <cerrno>
 #include <csignal>
+#include <cstdint>
 #include <cstdlib>
+#include <ctime>
 #include <iterator>
+#include <memory>
 #include <string_view>
 #include <system_error>
 
+#include "greenroom/scheduler/futex.h"
 #include "greenroom/scheduler/signal_safe_text.h"
 #include "greenroom/scheduler/stack.h"
 #include "greenroom/scheduler/stack_walk.h"
@@ -24,11 +28,24 @@ namespace {
 
 using Line = SignalSafeLine;
 
+// How much is said of a frame, and what that takes.
+enum class Detail {
+  readable,   // names in full, and lines: allocates
+  plain,      // names and lines: takes the loader's lock for a moment
+  addresses,  // module and offset: takes nothing
+};
+
 // Writes frames, and a line that repeats itself only once.
 class FrameWriter {
  public:
+  using Output = void (*)(void* data, Line& line);
+
+  FrameWriter(Detail detail, Output output, void* data)
+      : detail_(detail), output_(output), data_(data) {}
+
   void write(std::uintptr_t pc) {
     pc_ = pc;
+    if (detail_ == Detail::addresses) return add({});
     visit_raw_lines(reinterpret_cast<void*>(pc), add, this);
   }
 
@@ -36,8 +53,14 @@ class FrameWriter {
     if (repetitions_ == 0) return;
     Line line;
     (line << "    ... the same ").add_number(repetitions_, 10) << " more times";
-    line.write();
+    output_(data_, line);
     repetitions_ = 0;
+  }
+
+  void write_omission(std::uintptr_t frames) {
+    Line line;
+    (line << "    ... ").add_number(frames, 10) << " frames more ...";
+    output_(data_, line);
   }
 
   int lines() const { return lines_; }
@@ -50,10 +73,12 @@ class FrameWriter {
   void add(const RawLine& source) {
     Line line;
     line << "    at ";
-    if (source.function != nullptr) {
-      append_plain_name(line, source.function);
+    if (source.function == nullptr) {
+      append_code_address(line, pc_ - 1);
+    } else if (detail_ == Detail::readable) {
+      line << to_readable_name(source.function);
     } else {
-      (line << "0x").add_number(pc_ - 1, 16);
+      append_plain_name(line, source.function);
     }
     if (source.file != nullptr) {
       line << " " << to_short_path(source.file) << ":";
@@ -66,23 +91,31 @@ class FrameWriter {
     write_repetitions();
     last_ = line;
     ++lines_;
-    line.write();
+    output_(data_, line);
   }
 
+  const Detail detail_;
+  const Output output_;
+  void* const data_;
   std::uintptr_t pc_ = 0;
   Line last_;
   std::uintptr_t repetitions_ = 0;
   int lines_ = 0;
 };
 
+struct Interrupted {
+  UnwindContext context;
+  StackBounds bounds;
+};
+
 // Both ends of the stack: a recursion, and who began it.
-void write_frames(UnwindContext context, const StackBounds& bounds) {
+void write_frames(const Interrupted& interrupted, FrameWriter writer) {
   constexpr int innermost_lines = 12;
   constexpr int innermost_frames = 5000;  // a symbol takes microseconds, a thread's stack is large
   constexpr std::size_t outermost = 8;
+  UnwindContext context = interrupted.context;
   std::uintptr_t last[outermost];
   std::size_t passed = 0;
-  FrameWriter writer;
   int frames = 0;
   do {
     if (writer.lines() < innermost_lines && frames++ < innermost_frames) {
@@ -90,23 +123,93 @@ void write_frames(UnwindContext context, const StackBounds& bounds) {
     } else {
       last[passed++ % outermost] = context.pc;
     }
-  } while (unwind_step(context, bounds));
+  } while (unwind_step(context, interrupted.bounds));
   writer.write_repetitions();
 
-  if (passed > outermost) {
-    Line line;
-    (line << "    ... ").add_number(passed - outermost, 10) << " frames more ...";
-    line.write();
-  }
+  if (passed > outermost) writer.write_omission(passed - outermost);
   for (std::size_t i = passed > outermost ? passed - outermost : 0; i < passed; ++i) {
     writer.write(last[i % outermost]);
   }
   writer.write_repetitions();
 }
 
-// The report.
+// The innermost frame is the interrupted instruction. Only what lies above the guard is read.
+Interrupted interrupted_by(const greg_t* registers) {
+  const UnwindContext context{.pc = static_cast<std::uintptr_t>(registers[REG_RIP]) + 1,
+                              .sp = static_cast<std::uintptr_t>(registers[REG_RSP]),
+                              .fp = static_cast<std::uintptr_t>(registers[REG_RBP])};
+  constexpr std::uintptr_t page = 4096;
+  std::uintptr_t low = context.sp;
+  while (is_stack_guard(reinterpret_cast<void*>(low))) low = (low / page + 1) * page;
+  return {context, {.low = low}};
+}
 
-constinit std::atomic<std::size_t (*)(char*, std::size_t) noexcept> description = nullptr;
+void write_frames_here(const Interrupted& interrupted, Detail detail) {
+  write_frames(interrupted, FrameWriter(
+                                detail, [](void*, Line& line) { line.write(); }, nullptr));
+}
+
+// The other thread's part.
+
+constinit std::atomic<const OverflowReporting*> reporting = nullptr;
+
+// What is asked of the other thread, once in the life of a process. It is answered in two steps:
+// debug information takes long to read, and a thread that has made out the name is not stuck.
+struct Question {
+  enum class Stage : std::uint32_t { none, asked, described, answered, withdrawn };
+  std::atomic<Stage> stage{Stage::none};
+  Interrupted interrupted = {};
+  char who[Line::capacity] = {};
+  std::size_t who_size = 0;
+  std::string* frames = nullptr;
+};
+constinit Question question;
+
+bool pass_stage(Question::Stage from, Question::Stage to) {
+  const bool passed = question.stage.compare_exchange_strong(from, to);
+  if (passed) futex_wake_all(question.stage);
+  return passed;
+}
+
+// On the other thread. The stack it reads is that of a thread which waits for it.
+void answer() {
+  using Stage = Question::Stage;
+  const std::string who = reporting.load()->describe();
+  question.who_size = who.copy(question.who, sizeof question.who);
+  if (!pass_stage(Stage::asked, Stage::described)) return;
+  auto frames = std::make_unique<std::string>();
+  const auto keep = [](void* text, Line& line) {
+    static_cast<std::string*>(text)->append(line.text()) += '\n';
+  };
+  write_frames(question.interrupted, FrameWriter(Detail::readable, keep, frames.get()));
+  question.frames = frames.release();
+  pass_stage(Stage::described, Stage::answered);
+}
+
+void answer_for_ever() noexcept {
+  try {
+    answer();
+  } catch (...) {  // no memory: the handler stops waiting
+  }
+  for (;;) pause();
+}
+
+// Waits until the stage is passed; if that takes too long the question is withdrawn.
+bool wait_past(Question::Stage stage, std::int64_t nanoseconds) {
+  timespec start = {};
+  clock_gettime(CLOCK_MONOTONIC, &start);
+  while (question.stage == stage) {
+    timespec now = {};
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    const std::int64_t passed =
+        (now.tv_sec - start.tv_sec) * 1'000'000'000 + now.tv_nsec - start.tv_nsec;
+    if (passed >= nanoseconds && pass_stage(stage, Question::Stage::withdrawn)) return false;
+    if (passed < nanoseconds) futex_wait(question.stage, stage, nanoseconds - passed);
+  }
+  return true;
+}
+
+// The report.
 
 // A stack's end is passed at the stack pointer, or in the 128 bytes below it that a leaf function
 // may use; a guard hit from further away was stepped over, or is somebody's stray pointer.
@@ -116,14 +219,8 @@ bool is_overflow(std::uintptr_t sp) {
          is_stack_guard(reinterpret_cast<void*>(sp - red_zone));
 }
 
-void write_headline(std::uintptr_t sp) {
-  char text[256];
-  std::string_view who = "a green thread";
-  // acquire pairs with the release in set_overflow_description.
-  if (const auto describe = description.load(std::memory_order_acquire)) {
-    who = {text, describe(text, sizeof text)};
-  }
-  if (is_overflow(sp)) {
+void write_headline(const Interrupted& interrupted, std::string_view who) {
+  if (is_overflow(interrupted.context.sp)) {
     (Line() << "greenroom: stack overflow in " << who).write();
   } else {
     (Line() << "greenroom: access to a stack guard (by a frame larger than the guard, or a stray "
@@ -134,23 +231,44 @@ void write_headline(std::uintptr_t sp) {
   (Line() << "    raise its stack_size, or call what goes deep by on_stack()").write();
 }
 
-// The innermost frame is the interrupted instruction. Only what lies above the guard is read.
-void write_stack(const greg_t* registers) {
-  const UnwindContext context{.pc = static_cast<std::uintptr_t>(registers[REG_RIP]) + 1,
-                              .sp = static_cast<std::uintptr_t>(registers[REG_RSP]),
-                              .fp = static_cast<std::uintptr_t>(registers[REG_RBP])};
-  constexpr std::uintptr_t page = 4096;
-  std::uintptr_t low = context.sp;
-  while (is_stack_guard(reinterpret_cast<void*>(low))) low = (low / page + 1) * page;
-  write_frames(context, {.low = low});
+// Its default action, as a handler of the program's might wait for what is held here.
+void set_alarm() {
+  constexpr unsigned seconds = 10;
+  ::signal(SIGALRM, SIG_DFL);
+  sigset_t alarms;
+  sigemptyset(&alarms);
+  sigaddset(&alarms, SIGALRM);
+  pthread_sigmask(SIG_UNBLOCK, &alarms, nullptr);
+  alarm(seconds);
 }
 
 [[noreturn]] void report_and_abort(const ucontext_t* context) {
+  constexpr std::int64_t name_time = 200'000'000;
+  constexpr std::int64_t lines_time = 5'000'000'000;
+  using Stage = Question::Stage;
   static constinit std::atomic<bool> is_reporting = false;
   while (is_reporting.exchange(true)) pause();  // two threads at once: the first one ends us all
-  const greg_t* registers = context->uc_mcontext.gregs;
-  write_headline(static_cast<std::uintptr_t>(registers[REG_RSP]));
-  write_stack(registers);
+  set_alarm();
+  question.interrupted = interrupted_by(context->uc_mcontext.gregs);
+  const OverflowReporting* with = reporting.load();
+  question.stage = Stage::asked;
+  char text[Line::capacity];
+  const std::size_t size = with && with->note ? with->note(text, sizeof text) : 0;
+  const std::string_view noted = size > 0 ? std::string_view(text, size) : "a green thread";
+  if (!with || !with->run_elsewhere || !with->run_elsewhere(&answer_for_ever)) {
+    write_headline(question.interrupted, noted);
+    write_frames_here(question.interrupted, Detail::plain);
+  } else if (!wait_past(Stage::asked, name_time)) {
+    write_headline(question.interrupted, noted);
+    write_frames_here(question.interrupted, Detail::addresses);
+  } else {
+    write_headline(question.interrupted, {question.who, question.who_size});
+    if (wait_past(Stage::described, lines_time)) {
+      write_all(*question.frames);
+    } else {
+      write_frames_here(question.interrupted, Detail::addresses);
+    }
+  }
   std::abort();
 }
 
@@ -242,10 +360,6 @@ void install_overflow_report_for_this_thread() {
   static thread_local AlternateStack alternate_stack;
 }
 
-void set_overflow_description(std::size_t (*describe)(char* buffer,
-                                                      std::size_t size) noexcept) noexcept {
-  // release pairs with the acquire in write_headline.
-  description.store(describe, std::memory_order_release);
-}
+void set_overflow_reporting(const OverflowReporting* with) noexcept { reporting = with; }
 
 }  // namespace greenroom::detail

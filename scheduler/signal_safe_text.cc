@@ -1,5 +1,7 @@
 #include "greenroom/scheduler/signal_safe_text.h"
 
+#include <dlfcn.h>
+#include <link.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -13,11 +15,10 @@ class PlainName {
  public:
   explicit PlainName(const char* symbol) : symbol_(symbol) { is_plain_ = parse(); }
 
+  bool is_plain() const { return is_plain_; }
+
+  // Of a plain one.
   void append_to(SignalSafeLine& line) const {
-    if (!is_plain_) {
-      line << symbol_;
-      return;
-    }
     for (std::size_t i = 0; i < count_; ++i) {
       if (i > 0) line << "::";
       line << (parts_[i].starts_with("_GLOBAL__N") ? "(anonymous namespace)" : parts_[i]);
@@ -102,7 +103,7 @@ class PlainName {
 }  // namespace
 
 SignalSafeLine& SignalSafeLine::operator<<(std::string_view text) {
-  const std::size_t room = sizeof text_ - 1 - size_;  // one for the end of the line
+  const std::size_t room = capacity - size_;
   const std::size_t count = text.size() < room ? text.size() : room;
   std::memcpy(text_ + size_, text.data(), count);
   size_ += count;
@@ -122,19 +123,54 @@ SignalSafeLine& SignalSafeLine::add_number(std::uintptr_t number, unsigned base)
 
 void SignalSafeLine::write() {
   text_[size_++] = '\n';
-  const char* rest = text_;
-  while (size_ > 0) {
-    const ssize_t written = ::write(STDERR_FILENO, rest, size_);
-    if (written < 0 && errno == EINTR) continue;
-    if (written <= 0) break;
-    rest += written;
-    size_ -= static_cast<std::size_t>(written);
-  }
+  write_all(text());
   size_ = 0;
 }
 
+void write_all(std::string_view text) noexcept {
+  while (!text.empty()) {
+    const ssize_t written = ::write(STDERR_FILENO, text.data(), text.size());
+    if (written < 0 && errno == EINTR) continue;
+    if (written <= 0) break;
+    text.remove_prefix(static_cast<std::size_t>(written));
+  }
+}
+
 void append_plain_name(SignalSafeLine& line, const char* symbol) {
-  PlainName(symbol).append_to(line);
+  const PlainName name(symbol);
+  if (name.is_plain()) {
+    name.append_to(line);
+  } else {
+    line << symbol;
+  }
+}
+
+void append_plain_type(SignalSafeLine& line, const char* name) {
+  char symbol[256] = "_Z";  // a type's mangled name has no such prefix
+  const std::size_t size = std::strlen(name);
+  if (size + 3 > sizeof symbol) {
+    line << name;
+    return;
+  }
+  std::memcpy(symbol + 2, name, size + 1);
+  const PlainName plain(symbol);
+  if (plain.is_plain()) {
+    plain.append_to(line);
+  } else {
+    line << name;
+  }
+}
+
+void append_code_address(SignalSafeLine& line, std::uintptr_t address) {
+  dl_find_object module = {};
+  if (_dl_find_object(reinterpret_cast<void*>(address), &module) != 0) {
+    (line << "0x").add_number(address, 16);
+    return;
+  }
+  const std::string_view path = module.dlfo_link_map->l_name;
+  line << (path.empty() ? std::string_view(program_invocation_short_name)
+                        : path.substr(path.rfind('/') + 1));
+  (line << "+0x").add_number(address - module.dlfo_link_map->l_addr, 16);
 }
 
 }  // namespace greenroom::detail

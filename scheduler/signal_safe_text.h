@@ -7,9 +7,11 @@
 
 namespace greenroom::detail {
 
-// One line, gathered on the stack; what does not fit into 511 bytes is cut.
+// One line, gathered on the stack; what does not fit into `capacity` bytes is cut.
 class SignalSafeLine {
  public:
+  static constexpr std::size_t capacity = 511;
+
   SignalSafeLine& operator<<(std::string_view text);
   SignalSafeLine& add_number(std::uintptr_t number, unsigned base);
   std::string_view text() const { return {text_, size_}; }
@@ -18,13 +20,22 @@ class SignalSafeLine {
   void write();
 
  private:
-  char text_[512];
+  char text_[capacity + 1];  // one more for the end of the line
   std::size_t size_ = 0;
 };
+
+// Writes text to stderr, all of it unless stderr fails.
+void write_all(std::string_view text) noexcept;
 
 // Adds a mangled name in plain words, as far as that goes without abi::__cxa_demangle, which
 // allocates: no template arguments, no parameters. "_ZN3app4TreeIiE4walkEi" is
 // "app::Tree<>::walk". Operators, lambdas and the like stay mangled.
 void append_plain_name(SignalSafeLine& line, const char* symbol);
+// Adds a type in plain words, as far as that goes: `name` is its type_info's.
+void append_plain_type(SignalSafeLine& line, const char* name);
+
+// Adds where code is loaded from: "libx.so+0x12f0", as addr2line takes it; takes no lock. The bare
+// address if it belongs to no module.
+void append_code_address(SignalSafeLine& line, std::uintptr_t address);
 
 }  // namespace greenroom::detail

@@ -57,6 +57,10 @@ std::string milliseconds(std::int64_t duration) {
   return std::to_string(duration / nanoseconds_per_millisecond);
 }
 
+// Whether there is a thread, for signal handlers.
+constinit std::atomic<bool> has_stall_thread{false};
+constinit std::atomic<void (*)() noexcept> errand{nullptr};
+
 struct WatchedHub {
   Hub* hub = nullptr;
   pthread_t thread = {};
@@ -183,7 +187,7 @@ void StallWatch::start_thread() {
       },
       this);
   pthread_sigmask(SIG_SETMASK, &previous, nullptr);
-  has_thread_ = error == 0;
+  has_stall_thread = has_thread_ = error == 0;
   if (has_thread_) {
     pthread_setname_np(thread_, "greenroom-stall");
   } else {
@@ -197,7 +201,7 @@ void StallWatch::end_thread() {
   {
     const std::lock_guard lock(mutex_);
     if (!has_thread_) return;
-    has_thread_ = false;
+    has_stall_thread = has_thread_ = false;
     thread = thread_;
     stall_watch_state = State::ending;
     futex_wake_all(stall_watch_state);
@@ -238,6 +242,7 @@ void StallWatch::child_after_fork() {
 
 void StallWatch::run() {
   while (stall_watch_state != State::ending) {
+    if (stall_watch_state == State::called) errand.load()();
     if (const std::int64_t wait = look(); wait != no_deadline) {
       futex_wait(stall_watch_state, State::awake, wait);
       continue;
@@ -382,6 +387,18 @@ void watch_for_stalls(Hub& hub) { StallWatch::instance().add(hub); }
 void end_stall_watch(Hub& hub) noexcept { StallWatch::instance().remove(hub); }
 
 void do_not_report_stalls(Hub& hub) noexcept { StallWatch::instance().do_not_report(hub); }
+
+bool run_on_stall_watch(void (*work)() noexcept) noexcept {
+  if (!has_stall_thread) return false;
+  errand = work;
+  StallWatchState state = stall_watch_state;
+  while (state == StallWatchState::awake || state == StallWatchState::asleep) {
+    if (!stall_watch_state.compare_exchange_weak(state, StallWatchState::called)) continue;
+    futex_wake_all(stall_watch_state);
+    return true;
+  }
+  return false;
+}
 
 void wake_stall_watch() noexcept { StallWatch::instance().wake(); }
 

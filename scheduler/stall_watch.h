@@ -40,12 +40,18 @@ enum class StallWatchState : std::uint32_t {
   awake,   // it looks from time to time
   asleep,  // a hub that has work wakes it
   unmade,  // the same in a forked child, whose first hub with work makes the thread
+  called,  // it is to run what run_on_stall_watch was given
   ending,  // the thread is to end
 };
 extern std::atomic<StallWatchState> stall_watch_state;
 void wake_stall_watch() noexcept;
 // Any thread, async-signal-safe: if there is a thread, it looks now.
 void rouse_stall_watch() noexcept;
+
+// Async-signal-safe, any thread, for a process that is about to end: the watch's thread runs `work`,
+// which does not return, as soon as it comes round; false if there is no such thread. It may be
+// waiting for a lock meanwhile.
+bool run_on_stall_watch(void (*work)() noexcept) noexcept;
 
 // A hub has woken up, or does its housekeeping. Relaxed: what is missed now is seen at the next
 // housekeeping; after a sleep the hub's seq_cst count of awake hubs comes before it.

@@ -21,6 +21,7 @@ class Hub;
 namespace greenroom::detail {
 
 class Fiber;
+class SignalSafeLine;
 struct Interrupts;
 struct ParkFrame;
 struct Task;
@@ -75,6 +76,8 @@ struct TaskExtension {
     void (*ended)(Task&) noexcept;      // the body of one that did not start as an actor is over
     void (*identify)(const Task&, TaskIdentity&) noexcept;  // async-signal-safe
     std::string (*describe)(const TaskIdentity&);           // any thread
+    // "actor <0.12.0>", without what would have to be allocated. Async-signal-safe, any thread.
+    void (*append_to)(const TaskIdentity&, SignalSafeLine&) noexcept;
   };
   const Ops* extension_ops = nullptr;
 };

@@ -20,7 +20,8 @@
 namespace {
 
 using greenroom::detail::install_overflow_report_for_this_thread;
-using greenroom::detail::set_overflow_description;
+using greenroom::detail::OverflowReporting;
+using greenroom::detail::set_overflow_reporting;
 using greenroom::detail::Stack;
 using greenroom::detail::StackPool;
 
@@ -90,24 +91,92 @@ void run_on_fiber(void (*entry)(context::transfer_t)) {
   context::jump_fcontext(context::make_fcontext(stack.top(), stack.size, entry), nullptr);
 }
 
-std::size_t describe_actor(char* buffer, std::size_t size) noexcept {
-  constexpr std::string_view text = "actor <0.12.0> 'deep thought'";
-  const std::size_t count = text.size() < size ? text.size() : size;
-  std::memcpy(buffer, text.data(), count);
-  return count;
+std::size_t note_actor(char* buffer, std::size_t size) noexcept {
+  return std::string_view("actor <0.12.0> 4Deep").copy(buffer, size);
 }
+
+constexpr OverflowReporting without_help{.note = &note_actor};
 
 TEST(OverflowReport, NamesTheActorAndItsFunctionsAndAborts) {
   EXPECT_EXIT(
       {
         install_overflow_report_for_this_thread();
-        set_overflow_description(describe_actor);
+        set_overflow_reporting(&without_help);
         run_on_fiber(overflow);
       },
       testing::KilledBySignal(SIGABRT),
-      "greenroom: stack overflow in actor <0.12.0> 'deep thought'\n"
+      "greenroom: stack overflow in actor <0.12.0> 4Deep\n"
       ".*SpawnOptions::stack_size(.|\n)*"
       "    at \\(anonymous namespace\\)::recurse_for_ever.* [^ ]*overflow_report_test.cc:[0-9]+\n");
+}
+
+bool run_on_a_thread(void (*work)() noexcept) noexcept {
+  std::thread(work).detach();  // the code that overflows here holds no lock
+  return true;
+}
+std::string describe_in_full() { return "actor <0.12.0> 'deep thought'"; }
+
+constexpr OverflowReporting with_help{&note_actor, &run_on_a_thread, &describe_in_full};
+
+TEST(OverflowReport, HasTheNamesInFullWhereAnotherThreadMakesThemOut) {
+  EXPECT_EXIT(
+      {
+        install_overflow_report_for_this_thread();
+        set_overflow_reporting(&with_help);
+        run_on_fiber(overflow);
+      },
+      testing::KilledBySignal(SIGABRT),
+      "greenroom: stack overflow in actor <0.12.0> 'deep thought'\n(.|\n)*"
+      "    at \\(anonymous namespace\\)::recurse_for_ever\\(int\\) "
+      "[^ ]*overflow_report_test.cc:[0-9]+\n");
+}
+
+bool run_never(void (*)() noexcept) noexcept { return true; }
+constexpr OverflowReporting with_a_stuck_thread{&note_actor, &run_never, &describe_in_full};
+
+TEST(OverflowReport, HasRawNamesAndAddressesWhereTheOtherThreadIsStuck) {
+  EXPECT_EXIT(
+      {
+        install_overflow_report_for_this_thread();
+        set_overflow_reporting(&with_a_stuck_thread);
+        run_on_fiber(overflow);
+      },
+      testing::KilledBySignal(SIGABRT),
+      "greenroom: stack overflow in actor <0.12.0> 4Deep\n(.|\n)*"
+      "    at overflow_report_test\\+0x[0-9a-f]+\n"
+      "    \\.\\.\\. the same [0-9]+ more times\n");
+}
+
+std::string describe_never() {
+  for (;;) pause();
+}
+constexpr OverflowReporting with_one_that_gets_stuck{&note_actor, &run_on_a_thread,
+                                                     &describe_never};
+
+TEST(OverflowReport, DoesNotWaitForAThreadThatGetsStuckOverIt) {
+  EXPECT_EXIT(
+      {
+        install_overflow_report_for_this_thread();
+        set_overflow_reporting(&with_one_that_gets_stuck);
+        run_on_fiber(overflow);
+      },
+      testing::KilledBySignal(SIGABRT), "stack overflow in actor <0.12.0> 4Deep\n");
+}
+
+TEST(OverflowReport, HasAnAlarmSetThatEndsTheProcessIfItDoesNotComeThrough) {
+  EXPECT_EXIT(
+      {
+        signal(SIGALRM, SIG_IGN);
+        install_overflow_report_for_this_thread();
+        // The last thing a report does is to abort.
+        signal(SIGABRT, [](int) {
+          struct sigaction action = {};
+          sigaction(SIGALRM, nullptr, &action);
+          _exit(action.sa_handler == SIG_DFL && alarm(0) > 0 ? 77 : 1);
+        });
+        run_on_fiber(overflow);
+      },
+      testing::ExitedWithCode(77), "stack overflow in");
 }
 
 TEST(OverflowReport, NamesWhoBeganTheRecursion) {

@@ -12,17 +12,20 @@
 #include <unistd.h>
 
 #include <atomic>
+#include <cstddef>
 #include <cstdint>
 #include <cstdio>
 #include <cstdlib>
 #include <mutex>
 #include <new>
 #include <optional>
+#include <utility>
 
 #include "greenroom/scheduler/dump.h"
 #include "greenroom/scheduler/futex.h"
 #include "greenroom/scheduler/hub.h"
 #include "greenroom/scheduler/interrupt.h"
+#include "greenroom/scheduler/signal_safe_text.h"
 
 namespace greenroom::detail {
 
@@ -43,15 +46,45 @@ struct Visitor {
 };
 
 struct Initialization {
+  Initialization(const void* of, const Visitor& visitor, Initialization* others)
+      : guard(of), by(visitor), next(others) {}
   const void* guard;
   Visitor by;
   Initialization* next;
   WaitQueue waiters;
 };
 
+// Memory for those that run at a time. Most programs never need more than these, so that a static
+// can be initialised by code that copes with an end of memory.
+struct Places {
+  static constexpr std::size_t count = 32;
+  struct Place {
+    alignas(Initialization) std::byte memory[sizeof(Initialization)];
+    bool is_taken;
+  };
+
+  // With the lock. Null: all are taken.
+  void* take() {
+    for (Place& place : places) {
+      if (!std::exchange(place.is_taken, true)) return place.memory;
+    }
+    return nullptr;
+  }
+  // With the lock. False: the memory is not one of these.
+  bool give_back(const void* memory) {
+    for (Place& place : places) {
+      if (place.memory == memory) return std::exchange(place.is_taken, false);
+    }
+    return false;
+  }
+
+  Place places[count] = {};
+};
+
 // Of the process; usable before main and after it.
 constinit std::mutex mutex;
 constinit Initialization* running = nullptr;
+constinit Places places;
 constinit std::atomic<std::uint32_t> ended_count = 0;  // for plain threads to sleep on
 
 // What the compiler looks at before it calls: the guard's first byte.
@@ -97,16 +130,28 @@ void wait_as_thread(std::unique_lock<std::mutex>& lock) {
   lock.lock();
 }
 
+[[noreturn]] void abort_without_memory() {
+  write_all(
+      "greenroom: no memory left to note down that a local static is being initialised, beside the "
+      "many whose initialisers are parked; the process ends, as nothing can be thrown from here\n");
+  std::abort();
+}
+
+// With the lock. Not operator new, which a program may replace by one that has a static of its own.
+void* take_memory() {
+  void* memory = places.take();
+  if (!memory) memory = std::malloc(sizeof(Initialization));
+  if (!memory) abort_without_memory();
+  return memory;
+}
+
 bool begin(void* guard) {
   const Visitor self = Visitor::current();
-  // Not operator new, which a program may replace by one that has a static of its own.
-  void* memory = std::malloc(sizeof(Initialization));
-  if (!memory) std::abort();
   std::unique_lock lock(mutex);
   while (!is_initialized(guard)) {
     Initialization* other = *find(guard);
     if (!other) {
-      running = new (memory) Initialization{guard, self, running, {}};
+      running = new (take_memory()) Initialization(guard, self, running);
       return true;
     }
     const bool cannot_wait =
@@ -121,7 +166,6 @@ bool begin(void* guard) {
       wait_as_thread(lock);
     }
   }
-  std::free(memory);
   return false;
 }
 
@@ -136,7 +180,8 @@ void end(const void* guard) noexcept {
   // Without the lock, because a wake may allocate: they all wait for nothing but this.
   ended->waiters.wake_all();
   ended->~Initialization();
-  std::free(ended);
+  lock.lock();
+  if (!places.give_back(ended)) std::free(ended);
 }
 
 }  // namespace

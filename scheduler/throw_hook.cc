@@ -163,9 +163,16 @@ Destructor capture(void* object, Destructor destroy, const UnwindContext& throwe
 
 using Throw = void (*)(void* object, std::type_info* type, Destructor destroy);
 
-// The C++ runtime's __cxa_throw, or a sanitizer's that goes on to it.
+// The C++ runtime's __cxa_throw, or a sanitizer's that goes on to it. Not a local static: the first
+// exception of a program may be the std::bad_alloc of one that has no memory for a guard. Threads
+// that come at once find the same.
 Throw next_throw() noexcept {
-  static const auto next = reinterpret_cast<Throw>(dlsym(RTLD_NEXT, "__cxa_throw"));
+  static constinit std::atomic<Throw> known{nullptr};
+  Throw next = known.load(std::memory_order_relaxed);
+  if (next == nullptr) {
+    next = reinterpret_cast<Throw>(dlsym(RTLD_NEXT, "__cxa_throw"));
+    known.store(next, std::memory_order_relaxed);
+  }
   return next;
 }
 

@@ -11,12 +11,12 @@
 #include "greenroom/actors/registry.h"
 #include "greenroom/actors/reply.h"
 #include "greenroom/actors/signals.h"
-#include "greenroom/scheduler/signal_safe_text.h"
 #include "greenroom/actors/spawn.h"
 #include "greenroom/actors/timer_table.h"
 #include "greenroom/actors/verbs.h"
 #include "greenroom/scheduler/dump.h"
 #include "greenroom/scheduler/greenlet.h"
+#include "greenroom/scheduler/signal_safe_text.h"
 #include "greenroom/scheduler/throw_hook.h"
 
 namespace greenroom::detail {

@@ -1,13 +1,17 @@
 #include "greenroom/actors/crash_report.h"
 
+#include <unistd.h>
+
 #include <algorithm>
-#include <cstdio>
+#include <atomic>
+#include <cstdlib>
 #include <memory>
 #include <mutex>
 #include <nlohmann/json.hpp>
 
 #include "greenroom/actors/actor_hub.h"
 #include "greenroom/scheduler/dump.h"
+#include "greenroom/scheduler/report_writer.h"
 
 namespace greenroom {
 
@@ -36,27 +40,70 @@ Logging& logging() {
 constexpr double burst = 100;
 constexpr double reports_per_nanosecond = 20e-9;
 
+// The process in which some were left out: a forked child does not tell of its parent's.
+constinit std::atomic<pid_t> leaving_out{0};
+
+void tell_left_out_at_exit() {
+  if (::getpid() == leaving_out) detail::tell_left_out();
+}
+
+// One was left out, the first since the last that was made. A logger gets the number with the next
+// report; a simulation has no other thread.
+void arrange_to_tell(bool has_logger) {
+  static const bool is_registered = std::atexit(&tell_left_out_at_exit) == 0;
+  static_cast<void>(is_registered);
+  leaving_out = ::getpid();
+  const Hub* hub = Hub::current_if_any();
+  const bool is_simulated = hub && hub->environment();
+  if (!has_logger && !is_simulated) detail::call_when_quiet(&detail::tell_left_out);
+}
+
 // True if one more may be made now; `left_out` is how many were not since the last one.
 bool admit(TokenBucket& bucket, std::size_t& left_out) {
   const std::int64_t now = detail::now_nanoseconds();
-  const std::lock_guard lock(logging().mutex);
+  std::unique_lock lock(logging().mutex);
   if (now > bucket.refilled_at) {
     const auto passed = static_cast<double>(now - bucket.refilled_at);
     bucket.tokens = std::min(burst, bucket.tokens + passed * reports_per_nanosecond);
   }
   bucket.refilled_at = now;
-  if (bucket.tokens < 1) {
-    ++bucket.left_out;
-    return false;
+  if (bucket.tokens >= 1) {
+    bucket.tokens -= 1;
+    left_out = std::exchange(bucket.left_out, 0);
+    return true;
   }
-  bucket.tokens -= 1;
-  left_out = std::exchange(bucket.left_out, 0);
-  return true;
+  const bool is_first = bucket.left_out++ == 0;
+  const bool has_logger = logging().logger != nullptr;
+  lock.unlock();
+  if (is_first) arrange_to_tell(has_logger && &bucket == &logging().reports);
+  return false;
 }
 
 std::string note_of(std::size_t left_out, const char* what) {
   if (left_out == 0) return {};
   return "greenroom: " + std::to_string(left_out) + " " + what + " were left out\n";
+}
+
+std::string text_before_stack(const CrashReport& report) {
+  return note_of(report.left_out, "reports") + "greenroom: " + report.description +
+         " ended: " + report.reason.to_string() + "\n";
+}
+
+std::string text_after_stack(const CrashReport& report) {
+  std::string text;
+  if (report.parent) text += "  spawned by " + report.parent.to_string() + "\n";
+  if (report.mailbox_size > 0) {
+    text += "  mailbox: " + std::to_string(report.mailbox_size) + " messages";
+    for (const auto& [type, count] : report.mailbox_types)
+      text += ", " + std::to_string(count) + " " + type;
+    text += "\n";
+  }
+  if (!report.links.empty()) {
+    text += "  links:";
+    for (const Pid& peer : report.links) text += " " + peer.to_string();
+    text += "\n";
+  }
+  return text;
 }
 
 CrashReport make_report(const detail::Actor& actor, const ExitReason& reason) {
@@ -83,21 +130,7 @@ CrashReport make_report(const detail::Actor& actor, const ExitReason& reason) {
 }  // namespace
 
 std::string CrashReport::to_text() const {
-  std::string text = note_of(left_out, "reports");
-  text += "greenroom: " + description + " ended: " + reason.to_string() + "\n" + reason.stack();
-  if (parent) text += "  spawned by " + parent.to_string() + "\n";
-  if (mailbox_size > 0) {
-    text += "  mailbox: " + std::to_string(mailbox_size) + " messages";
-    for (const auto& [type, count] : mailbox_types)
-      text += ", " + std::to_string(count) + " " + type;
-    text += "\n";
-  }
-  if (!links.empty()) {
-    text += "  links:";
-    for (const Pid& peer : links) text += " " + peer.to_string();
-    text += "\n";
-  }
-  return text;
+  return text_before_stack(*this) + reason.stack() + text_after_stack(*this);
 }
 
 std::string CrashReport::to_json() const {
@@ -135,9 +168,9 @@ void report_crash(const Actor& actor, const ExitReason& reason) noexcept {
     CrashReport report = make_report(actor, reason);
     report.left_out = left_out;
     if (logger) return (*logger)(report);
-    std::fputs(report.to_text().c_str(), stderr);
+    write_report(text_before_stack(report), reason.trace(), text_after_stack(report));
   } catch (...) {
-    std::fputs("greenroom: a crash could not be reported\n", stderr);
+    write_in_order("greenroom: a crash could not be reported\n");
   }
 }
 
@@ -145,9 +178,26 @@ void log_line(const std::string& line) noexcept {
   try {
     std::size_t left_out = 0;
     if (!admit(logging().lines, left_out)) return;
-    std::fputs((note_of(left_out, "lines") + "greenroom: " + line + "\n").c_str(), stderr);
+    write_in_order(note_of(left_out, "lines") + "greenroom: " + line + "\n");
   } catch (...) {
   }
+}
+
+void tell_left_out() noexcept {
+  try {
+    std::unique_lock lock(logging().mutex);
+    const std::size_t reports = std::exchange(logging().reports.left_out, 0);
+    const std::size_t lines = std::exchange(logging().lines.left_out, 0);
+    lock.unlock();
+    const std::string text = note_of(reports, "reports") + note_of(lines, "lines");
+    if (!text.empty()) write_in_order(text);
+  } catch (...) {
+  }
+}
+
+void finish_crash_reports() noexcept {
+  tell_left_out();
+  wait_for_reports();
 }
 
 }  // namespace detail

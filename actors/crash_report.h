@@ -30,17 +30,29 @@ struct CrashReport {
 };
 
 // Called on the dying actor's hub; must not block and must not throw. Replaces the default, which
-// writes to_text() to stderr. An empty one restores the default. Any thread, takes effect for later
-// reports. Under a storm only some are made: 100 at once, then 20 a second; the next one tells how
-// many were left out.
+// writes to_text() to stderr, with the stack looked up on a thread of its own. An empty one
+// restores the default. Any thread, takes effect for later reports.
+//
+// Under a storm only some reports are made: 100 at once, then 20 a second; the next one tells how
+// many were left out. The number of the last ones left out is written to stderr: when the storm is
+// over, or, if there is a logger, at the end of run() and of the process.
+//
+// A logger that asks for to_text(), to_json() or reason.stack() has the stack looked up on the hub
+// (ExitReason::stack). A copy of the report may be asked on any thread.
 void set_crash_logger(std::function<void(const CrashReport&)> logger);
 
 namespace detail {
 
 struct Actor;
 void report_crash(const Actor& actor, const ExitReason& reason) noexcept;
-// A line that is no crash: to stderr, under a limit of its own of the same size.
+// A line that is no crash: to stderr, in order with the reports, under a limit of its own of the
+// same size.
 void log_line(const std::string& line) noexcept;
+
+// Tells of reports and lines that were left out and are not told of yet. Any thread.
+void tell_left_out() noexcept;
+// Stops the thread until all is told, at most for some seconds.
+void finish_crash_reports() noexcept;
 
 }  // namespace detail
 }  // namespace greenroom

@@ -1,5 +1,7 @@
 #include "greenroom/actors/exit_reason.h"
 
+#include <new>
+
 #include "greenroom/scheduler/dump.h"
 #include "greenroom/scheduler/stack_trace.h"
 #include "greenroom/scheduler/throw_hook.h"
@@ -80,7 +82,10 @@ std::shared_ptr<const ExitReason> ExitReason::share() const {
 
 ExitReason ExitReason::from_current_exception() {
   ExitReason reason(error_body.body);
-  reason.body_ = new Thrown(std::current_exception(), detail::trace_of_current_exception());
+  try {
+    reason.body_ = new Thrown(std::current_exception(), detail::trace_of_current_exception());
+  } catch (const std::bad_alloc&) {  // an end without its text, but no end of the process
+  }
   return reason;
 }
 
@@ -89,9 +94,14 @@ std::exception_ptr ExitReason::exception() const {
   return thrown ? thrown->exception : nullptr;
 }
 
-std::string ExitReason::stack() const {
+const detail::StackTrace* ExitReason::trace() const {
   const auto* thrown = dynamic_cast<const Thrown*>(body_);
-  return thrown && thrown->stack ? detail::to_string(*thrown->stack) : std::string();
+  return thrown ? thrown->stack.get() : nullptr;
+}
+
+std::string ExitReason::stack() const {
+  const detail::StackTrace* stack = trace();
+  return stack ? detail::to_string(*stack) : std::string();
 }
 
 std::string ExitReason::to_string() const { return body_->to_string(); }

@@ -14,6 +14,10 @@
 
 namespace greenroom {
 
+namespace detail {
+struct StackTrace;
+}
+
 // A tag and an optional detail; == compares tags. The standard ones are in Reason. What `normal`
 // and `kill` mean they mean without a detail only: with one they are reasons like any other.
 class ExitReason {
@@ -57,6 +61,8 @@ class ExitReason {
   // What was thrown, if anything was.
   std::exception_ptr exception() const;
   // The stack at the throw, a line per frame; empty if nothing was thrown or it was not recorded.
+  // The first one of a program reads its debug information meanwhile: tenths of a second, in which
+  // a hub that asks stands still.
   std::string stack() const;
   // "error: std::runtime_error: out of tea".
   std::string to_string() const;
@@ -93,6 +99,9 @@ class ExitReason {
           is_quiet(is_quiet_reason(reason_tag, type != nullptr)) {}
   };
   constexpr explicit ExitReason(const Body& body) : body_(&body) {}
+  // For the runtime: the stack at the throw, as addresses; null if there is none. It lives as long
+  // as the reason.
+  const detail::StackTrace* trace() const;
 
  private:
   template <class T>

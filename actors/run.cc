@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <atomic>
 #include <csignal>
-#include <cstdio>
 #include <cstdlib>
 #include <future>
 #include <memory>
@@ -27,6 +26,7 @@
 #include "greenroom/scheduler/greenlet.h"
 #include "greenroom/scheduler/hub_group.h"
 #include "greenroom/scheduler/interrupt.h"
+#include "greenroom/scheduler/report_writer.h"
 #include "greenroom/scheduler/sleep.h"
 #include "greenroom/scheduler/stack.h"
 
@@ -78,8 +78,9 @@ std::size_t end_hub(Hub& hub, const Ending& ending, std::size_t survivors) {
 
 void report_left(Hub& hub, std::size_t left) {
   if (left == 0) return;
-  std::fprintf(stderr, "greenroom: %zu tasks did not end with run() and are left behind:\n%s", left,
-               detail::dump_hub(hub).c_str());
+  detail::write_in_order("greenroom: " + std::to_string(left) +
+                         " tasks did not end with run() and are left behind:\n" +
+                         detail::dump_hub(hub));
 }
 
 // A signal asked for the end. The second of these is thrown into the start of a tree.
@@ -176,7 +177,8 @@ class Runtime {
       sleep(std::chrono::nanoseconds(look_again));
     }
     if (group_->has_any(Role::own_thread))
-      std::fputs("greenroom: an actor on a thread of its own does not end with run()\n", stderr);
+      detail::write_in_order(
+          "greenroom: an actor on a thread of its own does not end with run()\n");
     detail::unlist_hub(main_);
     group_->remove(main_);
     main_.set_stack_size(stack_size_before_);
@@ -201,10 +203,9 @@ class Runtime {
         guard_.excuse_for(0);
         continue;
       }
-      std::fputs(
+      detail::write_in_order(
           "greenroom: a hub does not end with run(), as an actor there never gives it up; its "
-          "thread is left behind. A loop that does not block needs a yield().\n",
-          stderr);
+          "thread is left behind. A loop that does not block needs a yield().\n");
       worker.thread.detach();
     }
   }
@@ -228,7 +229,7 @@ class Runtime {
 
 void dump_all_hubs() {
   for (std::uint32_t port = 0; port < detail::Port::limit && detail::Port::at(port); ++port) {
-    detail::post_to_port(port, [](Hub&) { std::fputs(dump().c_str(), stderr); });
+    detail::post_to_port(port, [](Hub&) { detail::write_in_order(dump()); });
   }
 }
 
@@ -326,13 +327,15 @@ int detail::run_first(const RunOptions& options, const std::function<Monitored()
       }
     } catch (const StartError& error) {
       has_failed = true;
-      std::fprintf(stderr, "greenroom: the tree did not start: %s\n", error.what());
+      detail::write_in_order("greenroom: the tree did not start: " + std::string(error.what()) +
+                             "\n");
     } catch (const green::LoopExit& error) {
       has_failed = true;
-      std::fprintf(stderr, "greenroom: %s", error.what());
+      detail::write_in_order("greenroom: " + std::string(error.what()));
       if (started) exit(started->pid, Reason::kill);
     }
   }
+  detail::finish_crash_reports();
   // Of signals that came late: they are not for another run().
   while (receive([](const StopRequested&) { return true; },
                  after(Wait(std::chrono::nanoseconds(0)), [] { return false; }))) {

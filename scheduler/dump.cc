@@ -5,8 +5,10 @@
 #include <cstdio>
 #include <cstdlib>
 #include <exception>
+#include <utility>
 
 #include "greenroom/scheduler/hub.h"
+#include "greenroom/scheduler/report_writer.h"
 #include "greenroom/scheduler/signal_safe_text.h"
 #include "greenroom/scheduler/stack_trace.h"
 #include "greenroom/scheduler/throw_hook.h"
@@ -70,14 +72,18 @@ std::string current_exception_text() {
   }
 }
 
+void write_report(std::string before, const StackTrace* trace, std::string after) noexcept {
+  const Hub* hub = Hub::current_if_any();
+  write_report(hub && hub->environment() ? LookUp::here : LookUp::elsewhere, std::move(before),
+               trace, std::move(after));
+}
+
 void report_uncaught(const Task& task) noexcept {
   try {
-    std::string text =
-        "greenroom: " + describe(task) + " failed with " + current_exception_text() + "\n";
-    if (const StackTrace* trace = trace_of_current_exception()) text += to_string(*trace);
-    std::fputs(text.c_str(), stderr);
+    write_report("greenroom: " + describe(task) + " failed with " + current_exception_text() + "\n",
+                 trace_of_current_exception());
   } catch (...) {
-    std::fputs("greenroom: a greenlet failed, and so did its report\n", stderr);
+    write_in_order("greenroom: a greenlet failed, and so did its report\n");
   }
 }
 

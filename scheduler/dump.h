@@ -13,6 +13,8 @@ std::string dump();
 
 namespace detail {
 
+struct StackTrace;
+
 std::string demangle(const char* name);
 // "actor <0.12.0> 'name'", "greenlet f()", "root greenlet".
 std::string describe(const Task& task);
@@ -27,6 +29,9 @@ const char* state_name(TaskState state);
 std::string stack_text(const Task& task);
 // The stack of the running task, one line per frame.
 std::string current_stack_text();
+// Writes a report that was made on the calling thread, if it is a hub's: its stack is looked up on
+// another thread, but in a simulation before this returns (report_writer.h).
+void write_report(std::string before, const StackTrace* trace, std::string after = {}) noexcept;
 // "greenlet f() failed with std::runtime_error: text" and the stack at the throw, on stderr; in a
 // catch block.
 void report_uncaught(const Task& task) noexcept;

@@ -16,6 +16,7 @@
 #include "greenroom/scheduler/dump.h"
 #include "greenroom/scheduler/hub_group.h"
 #include "greenroom/scheduler/interrupt.h"
+#include "greenroom/scheduler/report_writer.h"
 #include "greenroom/scheduler/stall_watch.h"
 #include "greenroom/scheduler/unwind_probe.h"
 
@@ -582,8 +583,8 @@ void Hub::conclude_loop_exit() {
     throw_into(*root_, std::make_exception_ptr(green::LoopExit(report)));
     if (root_->state != TaskState::parked) return;
   }
-  std::fprintf(stderr, "greenroom: LoopExit where the root greenlet cannot be thrown into: %s",
-               report.c_str());
+  detail::write_in_order("greenroom: LoopExit where the root greenlet cannot be thrown into: " +
+                         report);
   std::abort();
 }
 

@@ -1,8 +1,8 @@
 // How a hub begins and ends: with its thread, or with the simulation that drives it.
 #include <algorithm>
-#include <cstdio>
 #include <cstdlib>
 #include <stdexcept>
+#include <string>
 #include <utility>
 
 #include "greenroom/scheduler/dump.h"
@@ -11,6 +11,7 @@
 #include "greenroom/scheduler/interrupt.h"
 #include "greenroom/scheduler/on_stack.h"
 #include "greenroom/scheduler/overflow_report.h"
+#include "greenroom/scheduler/report_writer.h"
 #include "greenroom/scheduler/signal_safe_text.h"
 #include "greenroom/scheduler/stall_watch.h"
 #include "greenroom/scheduler/throw_hook.h"
@@ -73,22 +74,22 @@ struct HubBinding {
     if (!hub) return;
     const Task* const current = hub->current_task();
     if (current != &hub->root() || (current->attention & detail::attention::on_stack) != 0) {
-      std::fprintf(
-          stderr,
-          "greenroom: std::exit() was called inside %s; its locals and those of every other "
-          "greenlet are not "
-          "destroyed. Return from main or run(), or stop() the actor, instead.\n",
-          current ? detail::describe(*current).c_str() : "hub work");
+      detail::write_in_order(
+          "greenroom: std::exit() was called inside " +
+          (current ? detail::describe(*current) : "hub work") +
+          "; its locals and those of every other greenlet are not destroyed. Return from main or "
+          "run(), or stop() the actor, instead.\n");
       // This very stack belongs to the hub: leave everything to the end of the process.
       detail::end_stall_watch(*hub);
       static_cast<void>(hub.release());
       return;
     }
     const std::size_t abandoned = hub->end_all_tasks(thread_end_grace);
+    // What this thread's greenlets have to say comes before what is said after its end.
+    detail::wait_for_reports();
     if (abandoned > 0) {
-      std::fprintf(stderr,
-                   "greenroom: %zu greenlets did not end with their thread and were abandoned\n",
-                   abandoned);
+      detail::write_in_order("greenroom: " + std::to_string(abandoned) +
+                             " greenlets did not end with their thread and were abandoned\n");
       detail::end_stall_watch(*hub);
       hub.release()->leave_behind();  // stacks of its may be looked at for ever
     }

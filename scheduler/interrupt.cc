@@ -1,14 +1,15 @@
 #include "greenroom/scheduler/interrupt.h"
 
 #include <cassert>
-#include <cstdio>
 #include <cstdlib>
 #include <cstring>
 #include <limits>
+#include <string>
 #include <typeinfo>
 
 #include "greenroom/scheduler/dump.h"
 #include "greenroom/scheduler/hub.h"
+#include "greenroom/scheduler/stack_trace.h"
 #include "greenroom/scheduler/timeout.h"
 #include "greenroom/scheduler/unwind_probe.h"
 
@@ -114,11 +115,12 @@ namespace {
 // ever cannot hold the hub.
 [[gnu::noinline]] void delay_exit(Task& self) {
   if (self.exit_throws >= exit_throw_limit) {
-    std::fprintf(stderr,
-                 "greenroom: %s has swallowed its exit %u times and is abandoned: it is not "
-                 "resumed, its locals are not "
-                 "destroyed. A catch (...) around a blocking call must rethrow.\n%s",
-                 describe(self).c_str(), unsigned{self.exit_throws}, current_stack_text().c_str());
+    const StackTrace here = capture_stack_trace();
+    write_report("greenroom: " + describe(self) + " has swallowed its exit " +
+                     std::to_string(self.exit_throws) +
+                     " times and is abandoned: it is not resumed, its locals are not destroyed. A "
+                     "catch (...) around a blocking call must rethrow.\n",
+                 &here);
     self.hub->abandon_current();
   }
   self.hub->yield();

@@ -16,6 +16,8 @@
 #include <system_error>
 
 #include "greenroom/scheduler/futex.h"
+#include "greenroom/scheduler/previous_action.h"
+#include "greenroom/scheduler/report_writer.h"
 #include "greenroom/scheduler/signal_safe_text.h"
 #include "greenroom/scheduler/stack.h"
 #include "greenroom/scheduler/stack_walk.h"
@@ -151,7 +153,7 @@ void write_frames_here(const Interrupted& interrupted, Detail detail) {
 
 // The other thread's part.
 
-constinit std::atomic<const OverflowReporting*> reporting = nullptr;
+constinit std::atomic<const OverflowReporting*> known_reporting = nullptr;
 
 // What is asked of the other thread, once in the life of a process. It is answered in two steps:
 // debug information takes long to read, and a thread that has made out the name is not stuck.
@@ -174,7 +176,7 @@ bool pass_stage(Question::Stage from, Question::Stage to) {
 // On the other thread. The stack it reads is that of a thread which waits for it.
 void answer() {
   using Stage = Question::Stage;
-  const std::string who = reporting.load()->describe();
+  const std::string who = known_reporting.load()->describe();
   question.who_size = who.copy(question.who, sizeof question.who);
   if (!pass_stage(Stage::asked, Stage::described)) return;
   auto frames = std::make_unique<std::string>();
@@ -249,8 +251,9 @@ void set_alarm() {
   static constinit std::atomic<bool> is_reporting = false;
   while (is_reporting.exchange(true)) pause();  // two threads at once: the first one ends us all
   set_alarm();
+  finish_reports();
   question.interrupted = interrupted_by(context->uc_mcontext.gregs);
-  const OverflowReporting* with = reporting.load();
+  const OverflowReporting* with = known_reporting.load();
   question.stage = Stage::asked;
   char text[Line::capacity];
   const std::size_t size = with && with->note ? with->note(text, sizeof text) : 0;
@@ -277,31 +280,15 @@ void set_alarm() {
 constexpr int handled_signals[] = {SIGSEGV, SIGBUS};
 struct sigaction previous_actions[2];  // written once, before the handler can run
 
-// What would have happened without us.
-void pass_on(int signal, siginfo_t* info, void* context) {
-  const struct sigaction& previous = previous_actions[signal == SIGSEGV ? 0 : 1];
-  if ((previous.sa_flags & SA_SIGINFO) != 0) {
-    previous.sa_sigaction(signal, info, context);
-    return;
-  }
-  const bool was_sent = info->si_code <= 0;  // by kill() and the like; not a fault
-  if (previous.sa_handler == SIG_IGN && was_sent) return;
-  if (previous.sa_handler != SIG_IGN && previous.sa_handler != SIG_DFL) {
-    previous.sa_handler(signal);
-    return;
-  }
-  // A fault happens again when we return, where the core dump should show it.
-  ::signal(signal, SIG_DFL);
-  if (was_sent) raise(signal);
-}
-
 void on_fault(int signal, siginfo_t* info, void* context) {
   const bool is_fault = info->si_code > 0;
   if (is_fault && is_stack_guard(info->si_addr)) {
     report_and_abort(static_cast<const ucontext_t*>(context));
   }
+  const struct sigaction& previous = previous_actions[signal == SIGSEGV ? 0 : 1];
   const int error = errno;
-  pass_on(signal, info, context);
+  if (is_fault && is_deadly(previous, *info)) finish_reports();
+  pass_on(previous, signal, info, context);
   errno = error;
 }
 
@@ -360,6 +347,8 @@ void install_overflow_report_for_this_thread() {
   static thread_local AlternateStack alternate_stack;
 }
 
-void set_overflow_reporting(const OverflowReporting* with) noexcept { reporting = with; }
+void set_overflow_reporting(const OverflowReporting* reporting) noexcept {
+  known_reporting = reporting;
+}
 
 }  // namespace greenroom::detail

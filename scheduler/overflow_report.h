@@ -3,10 +3,10 @@
 // that was there before (a crash reporter's, AddressSanitizer's) or to the default action, as if
 // there were no handler of ours.
 //
-// The code that is interrupted may be malloc's, with its lock held. So the handler allocates nothing
-// and takes no lock: names and lines are made into text by another thread. If that does not answer
-// (it may wait for the very lock), names stay mangled and frames are addresses. An alarm ends the
-// process if the report does not come through, as on a full pipe that nobody reads.
+// The code that is interrupted may be malloc's, with its lock held. So the handler allocates
+// nothing and takes no lock: names and lines are made into text by another thread. If that does not
+// answer (it may wait for the very lock), names stay mangled and frames are addresses. An alarm
+// ends the process if the report does not come through, as on a full pipe that nobody reads.
 //
 // Rejected: handling it on the fiber itself (there is no stack left); siglongjmp out of it (skips
 //   destructors, and leaves locks and the allocator as they are); a thread started for it by the

@@ -21,6 +21,7 @@
 #include "greenroom/scheduler/futex.h"
 #include "greenroom/scheduler/hub.h"
 #include "greenroom/scheduler/sleeping_thread.h"
+#include "greenroom/scheduler/report_writer.h"
 #include "greenroom/scheduler/stack_trace.h"
 #include "greenroom/scheduler/stall_probe.h"
 #include "greenroom/scheduler/tick_clock.h"
@@ -40,7 +41,7 @@ constexpr std::int64_t slice_time = 10 * nanoseconds_per_millisecond;
 constexpr std::int64_t longest_delay = 1'000 * nanoseconds_per_millisecond;
 
 // Neither stdio's lock nor a pipe that nobody reads holds up the watch: a stalled thread may wait
-// for just these.
+// for just these. So what is told here is not put behind reports that are still looked up.
 void write(std::string_view text) {
   constexpr std::size_t never_blocks = 4096;  // for a pipe with room; PIPE_BUF
   constexpr int patience_in_milliseconds = 1000;
@@ -377,6 +378,7 @@ void StallWatch::end_process(WatchedHub& watched, const EndRequest& request,
   } else {
     write("greenroom: the hub's thread does not answer SIGURG: no stack\n");
   }
+  finish_reports();
   ::_exit(1);
 }
 

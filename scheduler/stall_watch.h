@@ -48,9 +48,9 @@ void wake_stall_watch() noexcept;
 // Any thread, async-signal-safe: if there is a thread, it looks now.
 void rouse_stall_watch() noexcept;
 
-// Async-signal-safe, any thread, for a process that is about to end: the watch's thread runs `work`,
-// which does not return, as soon as it comes round; false if there is no such thread. It may be
-// waiting for a lock meanwhile.
+// Async-signal-safe, any thread, for a process that is about to end: the watch's thread runs
+// `work`, which does not return, as soon as it comes round; false if there is no such thread. It
+// may be waiting for a lock meanwhile.
 bool run_on_stall_watch(void (*work)() noexcept) noexcept;
 
 // A hub has woken up, or does its housekeeping. Relaxed: what is missed now is seen at the next

@@ -2,6 +2,7 @@
 
 #include <cxxabi.h>
 #include <dlfcn.h>
+#include <link.h>
 
 #include <atomic>
 #include <cerrno>
@@ -38,6 +39,10 @@ namespace {
 // handler can use it. Null: none yet, or the last one was spoilt.
 constinit std::atomic<backtrace_state*> kept_state{nullptr};
 
+// While this thread or another one reads, with the loader's lock held: how many libraries had been
+// unloaded by then, plus one. 0 otherwise.
+constinit std::atomic<std::uint64_t> unloaded_when_locked{0};
+
 // One that reads what is known of addresses. A state remembers for ever that a file could not be
 // opened; one that wanted for a descriptor is given up, and the next look-up makes another.
 class Reader {
@@ -61,6 +66,25 @@ class Reader {
   }
   void find_symbol(std::uintptr_t address, BacktraceSymbol visit, Look* look) const noexcept {
     if (state_ != nullptr) backtrace_syminfo(state_, address, visit, on_error, look);
+  }
+
+  // The first look-up of a state reads the tables of all modules, in a callback of the loader's.
+  // This does it beforehand, in one of our own, so that count_unloaded_libraries knows of it.
+  void read_modules() const noexcept {
+    static constinit std::atomic<backtrace_state*> read_state{nullptr};
+    if (state_ == nullptr || read_state.exchange(state_) == state_) return;
+    dl_iterate_phdr(
+        [](dl_phdr_info* info, std::size_t, void* reader) {
+          unloaded_when_locked = info->dlpi_subs + 1;
+          Look look{static_cast<const Reader*>(reader)};
+          constexpr std::uintptr_t nowhere = 0;
+          look.reader->find_lines(
+              nowhere, [](void*, std::uintptr_t, const char*, int, const char*) { return 0; },
+              &look);
+          unloaded_when_locked = 0;
+          return 1;
+        },
+        const_cast<Reader*>(this));
   }
 
   // No look-up until now, of any thread, has missed a file for want of a descriptor.
@@ -251,6 +275,7 @@ class Cache {
     const std::lock_guard lock(mutex_);
     if (const auto found = known_.find(return_address); found != known_.end()) return found->second;
     const Reader reader;
+    reader.read_modules();
     auto lines = std::make_shared<const std::vector<SourceLine>>(look_up(reader, return_address));
     if (!reader.is_whole()) return lines;  // the next time more may be known
     if (known_.size() >= max_size) known_.clear();
@@ -301,6 +326,18 @@ std::string_view to_short_path(std::string_view file) noexcept {
 void visit_raw_lines(const void* return_address, void (*visit)(void* data, const RawLine& line),
                      void* data) noexcept {
   visit_lines_at(Reader(), to_call(return_address), visit, data);
+}
+
+std::uint64_t count_unloaded_libraries() noexcept {
+  if (const std::uint64_t known = unloaded_when_locked) return known - 1;
+  std::uint64_t unloaded = 0;
+  dl_iterate_phdr(
+      [](dl_phdr_info* info, std::size_t, void* data) {
+        *static_cast<std::uint64_t*>(data) = info->dlpi_subs;
+        return 1;  // every object says the same
+      },
+      &unloaded);
+  return unloaded;
 }
 
 void prepare_symbolizer() noexcept { static_cast<void>(Reader()); }

@@ -1,7 +1,5 @@
 #include "greenroom/scheduler/unwind_probe.h"
 
-#include <link.h>
-
 #include <array>
 #include <atomic>
 #include <cstdint>
@@ -9,6 +7,7 @@
 
 #include "greenroom/scheduler/frame_description.h"
 #include "greenroom/scheduler/landing_pad.h"
+#include "greenroom/scheduler/symbolizer.h"
 #include "greenroom/scheduler/table_reader.h"
 
 // The one of C++; not in a header.
@@ -219,13 +218,7 @@ constinit KnownPassings known_passings;
 // noted meanwhile can be about what was unloaded.
 void forget_what_was_unloaded() noexcept {
   static constinit std::atomic<std::uint64_t> seen = 0;
-  std::uint64_t unloaded = 0;
-  dl_iterate_phdr(
-      [](dl_phdr_info* info, std::size_t, void* data) {
-        *static_cast<std::uint64_t*>(data) = info->dlpi_subs;
-        return 1;  // every object says the same
-      },
-      &unloaded);
+  const std::uint64_t unloaded = count_unloaded_libraries();
   // acquire pairs with the release below: who reads the new count finds the tables empty.
   if (seen.load(std::memory_order_acquire) == unloaded) return;
   known_passings.forget();

@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "greenroom/actors/actor_hub.h"
+#include "greenroom/actors/crash_report.h"
 #include "greenroom/actors/ending.h"
 #include "greenroom/actors/placement.h"
 #include "greenroom/scheduler/crossing.h"
@@ -246,6 +247,7 @@ std::vector<std::string> Simulator::end() {
   if (!end_tasks(&greenroom::detail::shut_down_all, shutdown_grace))
     end_tasks(&greenroom::detail::kill_all, kill_grace);
   assert(points == environment_.points());
+  greenroom::detail::tell_left_out();
   steps_ = steps;
   std::vector<std::string> leaks;
   for (const auto& hub : hubs_) {

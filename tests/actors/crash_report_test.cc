@@ -4,6 +4,7 @@
 
 #include <gtest/gtest.h>
 
+#include <cstdlib>
 #include <memory>
 #include <mutex>
 #include <nlohmann/json.hpp>
@@ -241,7 +242,17 @@ TEST(CrashReport, OfALoggerThatThrowsEndsNobodyElse) {
             std::string::npos);
 }
 
-// Last, as it uses up what may be reported in a second.
+TEST(CrashReport, ComesBeforeALineThatWasLoggedAfterIt) {
+  testing::internal::CaptureStderr();
+  run([] {
+    end_of(spawn_monitor([] { open_tea_house(1); }));
+    detail::log_line("and then");
+  });
+  const std::string text = testing::internal::GetCapturedStderr();
+  EXPECT_LT(text.find("pour_tea"), text.find("greenroom: and then\n")) << text;
+}
+
+// These come last, as they use up what may be reported in a second.
 TEST(CrashReportStorm, ReportsSomeOfThem) {
   in_actor([] {
     Reports reports;
@@ -275,6 +286,55 @@ TEST(CrashReportStorm, ReportsSomeOfThem) {
     detail::log_line("why it gave up");
     EXPECT_NE(testing::internal::GetCapturedStderr().find("why it gave up"), std::string::npos);
   });
+}
+
+int sum_of_left_out(const std::string& text) {
+  int sum = 0;
+  for (std::size_t at = 0; (at = text.find(" reports were left out", at)) != std::string::npos;
+       ++at)
+    sum += std::atoi(text.c_str() + text.rfind(' ', at - 1));
+  return sum;
+}
+
+int count_of(const std::string& text, const std::string& words) {
+  int count = 0;
+  for (std::size_t at = 0; (at = text.find(words, at)) != std::string::npos; ++at) ++count;
+  return count;
+}
+
+void crash_often(int times) {
+  for (int i = 0; i < times; ++i) end_of(spawn_monitor([] { stop(ExitReason("boom")); }));
+}
+
+constexpr int many = 300;
+
+// Nothing comes after them that could tell of those left out.
+TEST(CrashReportStorm, IsToldOfInFullAtTheEndOfRun) {
+  detail::tell_left_out();
+  testing::internal::CaptureStderr();
+  run([] { crash_often(many); });
+  const std::string text = testing::internal::GetCapturedStderr();
+  EXPECT_EQ(count_of(text, " ended: boom\n") + sum_of_left_out(text), many) << text;
+}
+
+TEST(CrashReportStorm, IsToldOfInFullAtTheEndOfRunWhereThereIsALogger) {
+  testing::internal::CaptureStderr();
+  int told = 0;
+  run([&] {
+    Reports reports;
+    crash_often(many);
+    for (const CrashReport& report : reports.take()) told += 1 + static_cast<int>(report.left_out);
+  });
+  EXPECT_EQ(told + sum_of_left_out(testing::internal::GetCapturedStderr()), many);
+}
+
+TEST(CrashReportStorm, IsToldOfInFullAtTheEndOfTheProcess) {
+  EXPECT_EXIT(
+      {
+        green::spawn([] { crash_often(many); }).get();
+        std::exit(0);
+      },
+      testing::ExitedWithCode(0), "[0-9]+ reports were left out\n$");
 }
 
 }  // namespace

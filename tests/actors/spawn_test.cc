@@ -155,6 +155,7 @@ TEST(ThreadsOwnStack, SaysWhyItEnds) {
         sleep(10s);
       },
       ActorExit);
+  detail::finish_crash_reports();
   const std::string text = testing::internal::GetCapturedStderr();
   EXPECT_NE(text.find("a thread's own stack, ends: bored"), std::string::npos) << text;
   EXPECT_NE(text.find("a thread's own stack, ends: told"), std::string::npos) << text;

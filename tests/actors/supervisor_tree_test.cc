@@ -209,6 +209,7 @@ TEST(SupervisorShutdown, EndsAChildThatHasUnlinkedItself) {  // U12
 std::string log_of(std::function<void()> body) {
   testing::internal::CaptureStderr();
   body();
+  detail::finish_crash_reports();
   return testing::internal::GetCapturedStderr();
 }
 

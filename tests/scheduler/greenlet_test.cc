@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "greenroom/scheduler/green.h"
+#include "greenroom/scheduler/report_writer.h"
 
 namespace greenroom {
 namespace {
@@ -31,6 +32,12 @@ struct Unusual {
 std::exception_ptr unusual(int number) { return std::make_exception_ptr(Unusual{number}); }
 
 // Starting.
+
+// To stderr since it is captured; reports are written by a thread of their own.
+std::string captured_reports() {
+  detail::wait_for_reports();
+  return testing::internal::GetCapturedStderr();
+}
 
 // gevent: spawn schedules; the child never runs at once, and children run in spawn order.
 TEST(Spawn, RunsInOrderAndNeverAtOnce) {
@@ -108,7 +115,7 @@ TEST(Get, ReturnsTheValueOrRethrows) {
   auto failed = spawn([] { throw Unusual{7}; });
   testing::internal::CaptureStderr();
   EXPECT_THROW(failed.get(), Unusual);
-  EXPECT_NE(testing::internal::GetCapturedStderr().find("failed with"), std::string::npos);
+  EXPECT_NE(captured_reports().find("failed with"), std::string::npos);
   EXPECT_THROW(failed.get(), Unusual) << "again, for every reader";
   EXPECT_FALSE(failed.successful());
 }
@@ -324,7 +331,7 @@ TEST(OnExit, OnValueAndOnExceptionTellApart) {
   EXPECT_EQ(outcome_of(spawn([] {})), "value");
   testing::internal::CaptureStderr();
   EXPECT_EQ(outcome_of(spawn([] { throw Unusual{1}; })), "exception");
-  testing::internal::GetCapturedStderr();
+  captured_reports();
   auto killed = spawn([] {});
   killed.kill();
   EXPECT_EQ(outcome_of(killed), "value");
@@ -338,8 +345,7 @@ TEST(OnExit, ACallbackThatThrowsDoesNotStopTheOthers) {
   greenlet.on_exit([&](const Greenlet<>&) { told = true; });
   testing::internal::CaptureStderr();
   for (int i = 0; i < 4; ++i) yield();
-  EXPECT_NE(testing::internal::GetCapturedStderr().find("std::runtime_error: callback"),
-            std::string::npos);
+  EXPECT_NE(captured_reports().find("std::runtime_error: callback"), std::string::npos);
   EXPECT_TRUE(told);
 }
 

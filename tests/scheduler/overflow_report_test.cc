@@ -3,6 +3,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include <atomic>
 #include <boost/context/detail/fcontext.hpp>
 #include <csignal>
 #include <cstdlib>
@@ -110,8 +111,16 @@ TEST(OverflowReport, NamesTheActorAndItsFunctionsAndAborts) {
       "    at \\(anonymous namespace\\)::recurse_for_ever.* [^ ]*overflow_report_test.cc:[0-9]+\n");
 }
 
+// The other thread, which is there before: a handler could not start it.
+constinit std::atomic<void (*)() noexcept> handed_over = nullptr;
+void start_helper() {
+  std::thread([] {
+    while (handed_over == nullptr) usleep(1000);
+    handed_over.load()();
+  }).detach();
+}
 bool run_on_a_thread(void (*work)() noexcept) noexcept {
-  std::thread(work).detach();  // the code that overflows here holds no lock
+  handed_over = work;
   return true;
 }
 std::string describe_in_full() { return "actor <0.12.0> 'deep thought'"; }
@@ -123,6 +132,7 @@ TEST(OverflowReport, HasTheNamesInFullWhereAnotherThreadMakesThemOut) {
       {
         install_overflow_report_for_this_thread();
         set_overflow_reporting(&with_help);
+        start_helper();
         run_on_fiber(overflow);
       },
       testing::KilledBySignal(SIGABRT),
@@ -158,6 +168,7 @@ TEST(OverflowReport, DoesNotWaitForAThreadThatGetsStuckOverIt) {
       {
         install_overflow_report_for_this_thread();
         set_overflow_reporting(&with_one_that_gets_stuck);
+        start_helper();
         run_on_fiber(overflow);
       },
       testing::KilledBySignal(SIGABRT), "stack overflow in actor <0.12.0> 4Deep\n");

@@ -1,7 +1,7 @@
 // Waits for the ends of many actors in one walk through the mailbox.
 //
 // For one actor. A receive for each of them would look at everything before its Down again: in the
-// mail of a supervisor with a hundred thousand children ten milliards of looks.
+// mail of a supervisor with a hundred thousand children ten thousand million looks.
 #pragma once
 
 #include <cstddef>

@@ -105,6 +105,11 @@ class ChildStart {
   }
   explicit operator bool() const { return static_cast<bool>(start_); }
   Pid operator()(const ChildOptions& options) const { return start_(options); }
+  // What was given, if it is an F that takes options; else null. For the runtime.
+  template <class F>
+  F* target() noexcept {
+    return start_.template target<F>();
+  }
   Pid operator()(const std::string& id) const {
     ChildOptions options = usual_;
     options.id = id;

@@ -14,11 +14,11 @@
 #pragma once
 
 #include <concepts>
-#include <exception>
 #include <tuple>
 #include <type_traits>
 #include <utility>
 
+#include "greenroom/mailbox/extraction.h"
 #include "greenroom/mailbox/mailbox.h"
 #include "greenroom/scheduler/hub.h"
 #include "greenroom/scheduler/park.h"
@@ -196,28 +196,6 @@ template <class C>
 decltype(auto) run_clause([[maybe_unused]] C& clause, [[maybe_unused]] MessagePointer message) {
   return run_body(body_of(clause), std::move(message));
 }
-
-// What a body takes by value, where moving it may throw: it leaves the mailbox when it has arrived
-// in the body's parameter, and stays there otherwise.
-template <class T>
-class Extraction {
- public:
-  explicit Extraction(Mailbox& mailbox) : mailbox_(mailbox) {}
-  operator T() && {
-    const Removal on_arrival{mailbox_};
-    return T(std::move(mailbox_.scanned()->as<T>()));
-  }
-
- private:
-  struct Removal {
-    ~Removal() {
-      if (std::uncaught_exceptions() == exceptions) mailbox.take_scanned();
-    }
-    Mailbox& mailbox;
-    const int exceptions = std::uncaught_exceptions();
-  };
-  Mailbox& mailbox_;
-};
 
 template <class C>
 constexpr bool is_extracted() {

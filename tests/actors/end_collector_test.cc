@@ -158,8 +158,7 @@ TEST(EndCollector, OfChildrenWalksOnceThroughMailThatIsNotTheirs) {
       receive([](const Exit&) {});
       flood(tree);
     });
-    for (int i = 0; i < testkit::scale(many_actors); ++i)
-      start_child<Idler>(tree, ChildOptions{});
+    for (int i = 0; i < testkit::scale(many_actors); ++i) start_child<Idler>(tree, ChildOptions{});
     exit(tree, Reason::shutdown);
     EXPECT_EQ(receive([](Exit exit) { return exit.reason; }), Reason::shutdown);
   });

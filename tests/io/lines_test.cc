@@ -127,7 +127,8 @@ auto take_by(Clause&& clause) {
   for (;;) {
     detail::Task& self = detail::enter_blocking_call();
     if (clause.try_take()) return clause.run();
-    clause.arm(self);
+    const detail::Waiting waiting(self);
+    clause.arm(waiting.waker());
     const detail::ParkResult result = detail::park("receive");
     clause.disarm();
     if (result == detail::ParkResult::interrupted) detail::throw_pending();

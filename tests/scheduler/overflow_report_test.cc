@@ -107,7 +107,7 @@ TEST(OverflowReport, NamesTheActorAndItsFunctionsAndAborts) {
       },
       testing::KilledBySignal(SIGABRT),
       "greenroom: stack overflow in actor <0.12.0> 4Deep\n"
-      ".*SpawnOptions::stack_size(.|\n)*"
+      ".*stack_size(.|\n)*"
       "    at \\(anonymous namespace\\)::recurse_for_ever.* [^ ]*overflow_report_test.cc:[0-9]+\n");
 }
 

@@ -9,6 +9,7 @@
 #include <new>
 
 #include "greenroom/scheduler/green.h"
+#include "greenroom/scheduler/stall_watch.h"
 
 namespace greenroom {
 namespace {
@@ -68,6 +69,7 @@ TEST(NoMemory, EndsTheProcessWithAMessageWhereOneInitialiserTooManyIsParked) {
       {
         enter_statics<32>();
         yield();
+        detail::end_stall_watch(Hub::current());  // which takes memory, and gives it back
         use_up_memory();
         static const int number = make_number();
         ::_exit(number);

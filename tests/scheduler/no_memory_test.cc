@@ -9,7 +9,6 @@
 #include <new>
 
 #include "greenroom/scheduler/green.h"
-#include "greenroom/scheduler/stall_watch.h"
 
 namespace greenroom {
 namespace {
@@ -20,10 +19,13 @@ void use_up_memory() {
   const ::rlim_t limit = pages * 4096 + (16 << 20);
   const ::rlimit limits{limit, limit};
   ::setrlimit(RLIMIT_AS, &limits);
-  // Kept for ever, and by nobody: small ones last, as they come from what larger ones leave.
-  for (std::size_t size = 1 << 20; size >= 16; size /= 2) {
+  // Kept for ever, and by nobody: small ones last, as they come from what larger ones leave, and of
+  // each size, as what was freed waits for one of its own.
+  const auto use_up = [](std::size_t size) {
     while (void* volatile block = std::malloc(size)) static_cast<void>(block);
-  }
+  };
+  for (std::size_t size = 1 << 20; size > 1024; size /= 2) use_up(size);
+  for (std::size_t size = 1024; size >= 16; size -= 16) use_up(size);
 }
 
 [[gnu::noinline]] int make_number() { return 7; }
@@ -69,7 +71,6 @@ TEST(NoMemory, EndsTheProcessWithAMessageWhereOneInitialiserTooManyIsParked) {
       {
         enter_statics<32>();
         yield();
-        detail::end_stall_watch(Hub::current());  // which takes memory, and gives it back
         use_up_memory();
         static const int number = make_number();
         ::_exit(number);

@@ -45,12 +45,9 @@ class SharedMutex {
   SharedMutex& operator=(const SharedMutex&) = delete;
 
   void lock() {
-    const CrossingHooks* hooks = crossing_hooks_if_any();
-    if (hooks) [[unlikely]]
-      hooks->about_to_lock();
+    if (const CrossingHooks* hooks = crossing_hooks_if_any()) [[unlikely]]
+      return lock_watched(*hooks);
     mutex_.lock();
-    if (hooks) [[unlikely]]
-      hooks->locked();
   }
   void unlock() {
     mutex_.unlock();
@@ -59,6 +56,8 @@ class SharedMutex {
   }
 
  private:
+  void lock_watched(const CrossingHooks& hooks);
+
   std::mutex mutex_;
 };
 

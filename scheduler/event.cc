@@ -2,21 +2,10 @@
 
 namespace greenroom::green {
 
-// In the frame of a parked wait().
-struct Event::Waiter final : detail::WaitNode {
-  using WaitNode::WaitNode;
-  bool is_told = false;
-};
-
 void Event::set() {
   const std::lock_guard lock(mutex_);
   is_set_ = true;
-  while (!waiters_.empty()) {
-    auto& waiter = static_cast<Waiter&>(waiters_.front());
-    waiter.unlink();
-    waiter.is_told = true;
-    waiter.waiting.waker().wake_from_anywhere();
-  }
+  waiters_.wake_all();
 }
 
 void Event::clear() {
@@ -36,18 +25,19 @@ bool Event::wait(Wait wait) {
   if (is_set_) return true;
   if (wait.is_poll()) return false;
   for (;;) {
-    Waiter node(self);
+    detail::WaitNode node(self);
     waiters_.push_back(node);
     lock.unlock();
     const detail::ParkResult result = detail::park("event.wait", deadline);
     lock.lock();
+    const bool is_told = !node.is_linked();  // set() alone takes it off
     node.unlink();
     if (result == detail::ParkResult::interrupted) {
       lock.unlock();
       detail::throw_pending();  // somebody may have cancelled the timeout that interrupted it
       lock.lock();
     }
-    if (node.is_told || is_set_) return true;
+    if (is_told || is_set_) return true;
     if (result == detail::ParkResult::expired) return false;
   }
 }

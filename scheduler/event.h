@@ -28,8 +28,6 @@ class Event {
   bool wait(Wait wait = Wait::forever());
 
  private:
-  struct Waiter;
-
   mutable detail::SharedMutex mutex_;
   bool is_set_ = false;
   detail::WaitQueue waiters_;

@@ -143,10 +143,10 @@ bool Hub::extend_slice(std::size_t mail) noexcept {
 }
 
 bool Hub::take_overdue() noexcept {
-  const std::uint64_t number = overdue_slice_;
+  const std::uint32_t number = overdue_slice_;
   if (number == 0) return false;
   overdue_slice_ = 0;  // what the watch has written meanwhile it writes once more
-  if (number != statistics_.slices) return false;
+  if (number != static_cast<std::uint32_t>(statistics_.slices)) return false;
   gives_way_ = true;
   housekeep_soon();
   return true;
@@ -387,10 +387,6 @@ void expire(detail::TimerNode& node) noexcept {
 }
 
 }  // namespace
-
-bool detail::Waker::wake(ParkResult result) const noexcept {
-  return task_ && task_->hub->wake(*this, result);
-}
 
 void detail::ParkDeadline::arm_all(TimerWheel& timers, std::int64_t now) noexcept {
   for (ParkDeadline* deadline = next_; deadline != this;) {

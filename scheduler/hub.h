@@ -221,9 +221,13 @@ class Hub {
   void activate_last(detail::Task& task) noexcept;
   // Any thread: the slice of that number, if it still runs, is to end at its next message or
   // blocking call.
-  void end_slice(std::uint64_t number) noexcept { overdue_slice_ = number; }
+  void end_slice(std::uint64_t number) noexcept {
+    overdue_slice_ = static_cast<std::uint32_t>(number);
+  }
   // Any thread: nobody has asked since whether that slice is to end.
-  bool is_overdue(std::uint64_t number) const noexcept { return overdue_slice_ == number; }
+  bool is_overdue(std::uint64_t number) const noexcept {
+    return overdue_slice_ == static_cast<std::uint32_t>(number);
+  }
   // Before the next slice.
   void housekeep_soon() noexcept { housekeep_at_ = look_at_ = 0; }
   // Any thread: the same within a few slices, if the hub is not just about to do it.
@@ -351,8 +355,9 @@ class Hub {
   std::uint32_t id_ = 0;  // the port's number, where it is not on a line that other hubs write
   Slice slice_;
   Slice whole_slice_ = {default_budget, mail_slice};
-  // The slice that the stall watch wants to end, perhaps over by now; 0: none.
-  detail::SharedWord<std::uint64_t> overdue_slice_ = 0;
+  // The slice that the stall watch wants to end, perhaps over by now; 0: none. Of its number the
+  // low half, which fits in beside the budgets: a word more, and these fields take a line more.
+  detail::SharedWord<std::uint32_t> overdue_slice_ = 0;
   // So many slices; always 0 in a simulation. Between two housekeepings slices may become long:
   // from look_at_ on the clock is asked.
   detail::SharedWord<std::uint64_t> look_at_ = 0;
@@ -361,7 +366,6 @@ class Hub {
   detail::Fiber* idle_runners_ = nullptr;  // last-in first-out: warm
   int idle_runner_count_ = 0;
   int housekeeping_interval_ = 1;
-  std::size_t stack_size_ = detail::StackPool::default_size;
   detail::Fiber* retired_ = nullptr;  // fibers whose stack goes back at the next housekeeping
 
   detail::Port& port_;
@@ -387,6 +391,7 @@ class Hub {
   detail::Task* first_task_ = nullptr;
   detail::Task* last_task_ = nullptr;
   std::size_t task_count_ = 0;
+  std::size_t stack_size_ = detail::StackPool::default_size;
   std::atomic<std::size_t> load_{0};  // task_count_ at the last housekeeping
   std::shared_ptr<detail::HubGroup> group_;
   bool is_ending_ = false;
@@ -422,6 +427,10 @@ inline void Hub::start_slice(detail::Task& task) noexcept {
 }
 
 namespace detail {
+
+inline bool Waker::wake(ParkResult result) const noexcept {
+  return task_ && task_->hub->wake(*this, result);
+}
 
 // Start of every call documented "Blocks.", where the hub is at hand; see park.h.
 Task& enter_blocking_call_slowly(Hub& hub);

@@ -99,7 +99,19 @@ Port* Port::at(std::uint32_t number) noexcept {
 }
 
 bool Port::push(PostNode& node) noexcept {
+  if (crossing_hooks_if_any()) [[unlikely]]
+    return push_watched(node);
+  return push_now(node);
+}
+
+[[gnu::noinline]] bool Port::push_watched(PostNode& node) noexcept {
   cross();
+  const bool is_pushed = push_now(node);
+  cross();
+  return is_pushed;
+}
+
+inline bool Port::push_now(PostNode& node) noexcept {
   PostNode* head = inbox_.load(std::memory_order_relaxed);
   node.ahead = ahead_in_inbox(node, *this, head == nullptr);
   do {
@@ -109,7 +121,6 @@ bool Port::push(PostNode& node) noexcept {
   // Sequentially consistent with prepare_sleep() and the owner's second look: one of the two sees
   // the other.
   if (sleep_word_.load() != 0) wake();
-  cross();
   return true;
 }
 

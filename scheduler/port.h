@@ -81,6 +81,9 @@ class Port {
   friend struct DebugLayout;
   explicit Port(std::uint32_t number) : number_(number) {}
 
+  bool push_now(PostNode& node) noexcept;
+  bool push_watched(PostNode& node) noexcept;
+
   static std::atomic<Port*> table_[limit];
 
   alignas(64) std::atomic<PostNode*> inbox_{nullptr};

@@ -225,7 +225,7 @@ void StaticSupervisor::terminate_range(std::size_t first, std::size_t last) {
     running_.erase(child.pid);
     running.push_back(&child);
   }
-  terminate_in_turn(running);
+  if (!running.empty()) terminate_in_turn(running);
 }
 
 Outcome<Pid> StaticSupervisor::start(ChildSpec spec) {

@@ -23,7 +23,7 @@ Home start_own_thread(Hub& here) {
       Hub& mine = Hub::current();
       mine.set_stack_size(stack_size);
       do_not_report_stalls(mine);  // who has a thread of its own may keep it
-      ActorHub::of(mine);     // others look into it: it must be there
+      ActorHub::of(mine);          // others look into it: it must be there
       if (group) group->add(mine, HubGroup::Role::own_thread);
       promise.set_value({&mine, mine.hold()});
     } catch (...) {

@@ -12,6 +12,7 @@
 #include "greenroom/actors/actor_hub.h"
 #include "greenroom/scheduler/dump.h"
 #include "greenroom/scheduler/report_writer.h"
+#include "greenroom/scheduler/signal_safe_text.h"
 
 namespace greenroom {
 
@@ -22,7 +23,7 @@ using Logger = std::function<void(const CrashReport&)>;
 struct TokenBucket {
   std::int64_t refilled_at = 0;
   double tokens = 100;
-  std::size_t left_out = 0;
+  std::atomic<std::size_t> left_out{0};  // under the mutex, but where the process ends by a signal
 };
 
 struct Logging {
@@ -47,12 +48,27 @@ void tell_left_out_at_exit() {
   if (::getpid() == leaving_out) detail::tell_left_out();
 }
 
+// In a signal handler that ends the process.
+void tell_left_out_at_abort() noexcept {
+  if (::getpid() != leaving_out) return;
+  const auto tell = [](TokenBucket& bucket, const char* what) {
+    const std::size_t left_out = bucket.left_out.exchange(0);
+    if (left_out == 0) return;
+    detail::SignalSafeLine line;
+    (line << "greenroom: ").add_number(left_out, 10) << " " << what << " were left out";
+    line.write();
+  };
+  tell(logging().reports, "reports");
+  tell(logging().lines, "lines");
+}
+
 // One was left out, the first since the last that was made. A logger gets the number with the next
 // report; a simulation has no other thread.
 void arrange_to_tell(bool has_logger) {
   static const bool is_registered = std::atexit(&tell_left_out_at_exit) == 0;
   static_cast<void>(is_registered);
   leaving_out = ::getpid();
+  detail::call_at_finish(&tell_left_out_at_abort);
   const Hub* hub = Hub::current_if_any();
   const bool is_simulated = hub && hub->environment();
   if (!has_logger && !is_simulated) detail::call_when_quiet(&detail::tell_left_out);
@@ -69,7 +85,7 @@ bool admit(TokenBucket& bucket, std::size_t& left_out) {
   bucket.refilled_at = now;
   if (bucket.tokens >= 1) {
     bucket.tokens -= 1;
-    left_out = std::exchange(bucket.left_out, 0);
+    left_out = bucket.left_out.exchange(0);
     return true;
   }
   const bool is_first = bucket.left_out++ == 0;
@@ -186,8 +202,8 @@ void log_line(const std::string& line) noexcept {
 void tell_left_out() noexcept {
   try {
     std::unique_lock lock(logging().mutex);
-    const std::size_t reports = std::exchange(logging().reports.left_out, 0);
-    const std::size_t lines = std::exchange(logging().lines.left_out, 0);
+    const std::size_t reports = logging().reports.left_out.exchange(0);
+    const std::size_t lines = logging().lines.left_out.exchange(0);
     lock.unlock();
     const std::string text = note_of(reports, "reports") + note_of(lines, "lines");
     if (!text.empty()) write_in_order(text);

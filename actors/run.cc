@@ -98,6 +98,8 @@ void check_run(const RunOptions& options) {
     throw std::invalid_argument("greenroom: RunOptions::hubs must be from 1 to " +
                                 std::to_string(most_hubs));
   }
+  if (options.grace.count() < 0)
+    throw std::invalid_argument("greenroom: RunOptions::grace is negative");
   detail::check_stack_size("RunOptions::stack_size", options.stack_size);
 }
 

@@ -20,7 +20,8 @@ struct RunOptions {
   // SIGQUIT writes dump() of all hubs to stderr; also if GREENROOM_DUMP is in the environment.
   bool dump_on_quit = false;
   // Bytes of stack for whoever asks for none: actors and greenlets on all hubs of this run and on
-  // threads of their own. As SpawnOptions::stack_size; 0 = 64 KiB.
+  // threads of their own. As SpawnOptions::stack_size; 0 = 64 KiB. Connections of tcp::serve are
+  // none of these: tcp::ServeOptions has its own default, and 0 there means this one.
   std::size_t stack_size = 0;
 };
 
@@ -32,7 +33,9 @@ struct RunOptions {
 // One run() at a time in a process. Returns 0, or 1 if the tree could not start, failed, or gave
 // up. For the thread's own stack, main's above all. **Blocks.** Throws std::logic_error in a
 // greenlet, in another run(), or if the signals are watched by another, std::invalid_argument for a
-// number of hubs it cannot have, a stack over 256 MiB or a tree without a start.
+// number of hubs it cannot have, a negative grace, a stack over 256 MiB or a tree without a start.
+// Another hub that is stuck does not keep run() back: after the grace, and up to 5 s more, its
+// thread is left behind as it is, and stderr says so.
 int run(ChildSpec tree);
 int run(RunOptions options, ChildSpec tree);
 

@@ -52,7 +52,9 @@ class Shutdown {
 };
 
 // What becomes of a child that was killed and has not ended 5 s later: it holds kills off, swallows
-// its exit, or comes to no blocking call. It is reported with its stack in any case.
+// its exit, or comes to no blocking call. It is reported with its stack in any case. One that
+// swallows its exit in a loop does not get so far: after 1000 times it is abandoned, whatever is
+// said here, as it would keep its hub busy.
 enum class Unkillable : std::uint8_t {
   wait,     // waited for, and reported again every 5 s
   abandon,  // given up: it is never resumed and its locals are not destroyed, so what it holds

@@ -4,6 +4,7 @@
 #include <ucontext.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <atomic>
 #include <cerrno>
 #include <csignal>
@@ -277,15 +278,19 @@ void set_alarm() {
 
 // The handler.
 
-constexpr int handled_signals[] = {SIGSEGV, SIGBUS};
-struct sigaction previous_actions[2];  // written once, before the handler can run
+// The last two for the reports that are left to be written only.
+constexpr int handled_signals[] = {SIGSEGV, SIGBUS, SIGFPE, SIGILL};
+struct sigaction previous_actions[std::size(handled_signals)];  // written once, before the handler
+                                                                // can run
 
 void on_fault(int signal, siginfo_t* info, void* context) {
   const bool is_fault = info->si_code > 0;
   if (is_fault && is_stack_guard(info->si_addr)) {
     report_and_abort(static_cast<const ucontext_t*>(context));
   }
-  const struct sigaction& previous = previous_actions[signal == SIGSEGV ? 0 : 1];
+  const auto* const found =
+      std::find(std::begin(handled_signals), std::end(handled_signals), signal);
+  const struct sigaction& previous = previous_actions[found - std::begin(handled_signals)];
   const int error = errno;
   if (is_fault && is_deadly(previous, *info)) finish_reports();
   pass_on(previous, signal, info, context);

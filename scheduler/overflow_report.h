@@ -19,7 +19,7 @@
 namespace greenroom::detail {
 
 // Gives the calling thread an alternate signal stack, until it ends, and the process the handler
-// for SIGSEGV and SIGBUS. Further calls on a thread do nothing.
+// for SIGSEGV, SIGBUS, SIGFPE and SIGILL. Further calls on a thread do nothing.
 void install_overflow_report_for_this_thread();
 
 // What the report asks for. All are called on the thread that faulted, in a signal handler, except

@@ -55,6 +55,8 @@ constinit std::atomic<std::uint32_t> written{0};
 constinit std::atomic<bool> is_finishing{false};  // nothing is freed any more
 constinit std::atomic<bool> is_exiting{false};    // nobody waits for the thread any more
 constinit std::atomic<void (*)() noexcept> when_quiet{nullptr};
+constinit std::atomic<void (*)() noexcept> at_finish{nullptr};
+constinit std::atomic<bool> has_begun_to_finish{false};
 constinit thread_local bool is_writer = false;
 
 // Guards the thread's start and end.
@@ -350,12 +352,19 @@ void call_when_quiet(void (*f)() noexcept) noexcept {
   wake_writer();
 }
 
+void call_at_finish(void (*f)() noexcept) noexcept { at_finish = f; }
+
+bool has_begun_to_finish_reports() noexcept { return has_begun_to_finish; }
+
 void finish_reports() noexcept {
   if (is_finishing) return;
+  has_begun_to_finish = true;
   // The writer itself may be what fails.
-  if (!is_writer && wait_for_written(made.load(), patience_at_an_abort)) return;
-  if (is_finishing.exchange(true)) return;
-  write_rest_with_addresses();
+  if (is_writer || !wait_for_written(made.load(), patience_at_an_abort)) {
+    if (is_finishing.exchange(true)) return;
+    write_rest_with_addresses();
+  }
+  if (const auto f = at_finish.exchange(nullptr)) f();
 }
 
 }  // namespace greenroom::detail

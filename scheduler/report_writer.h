@@ -41,8 +41,13 @@ bool wait_for_reports() noexcept;
 // process.
 void call_when_quiet(void (*f)() noexcept) noexcept;
 
+// finish_reports() calls f, once, after what was left: async-signal-safe. One f for the process.
+void call_at_finish(void (*f)() noexcept) noexcept;
+
 // The process is about to end: waits for what is left, and after a shorter limit writes it itself,
 // with addresses in place of names. Async-signal-safe; later calls return at once.
 void finish_reports() noexcept;
+// It has been called: who does not go on any more has a reason.
+bool has_begun_to_finish_reports() noexcept;
 
 }  // namespace greenroom::detail

@@ -30,6 +30,7 @@ constexpr std::size_t cleaned_per_stocktaking = 16;
 // Stacks made cold in a step, 0.4 us each.
 constexpr std::size_t step_of_busy_hub = 16;
 constexpr std::size_t step_before_sleep = 128;
+constexpr std::size_t largest_in_steps = std::size_t{1} << 20;
 constexpr std::size_t smallest_slab = std::size_t{4} << 20;
 constexpr std::size_t largest_slab = std::size_t{256} << 20;
 
@@ -201,7 +202,9 @@ bool StackPool::give_back(HubState hub) noexcept {
     sizes.surplus = std::min(sizes.surplus, sizes.fewest_warm);
     std::size_t surplus = sizes.surplus;
     if (!is_busy && warm > limit) surplus = std::max(surplus, warm - limit);
-    const std::size_t step = std::min(surplus, is_busy ? step_of_busy_hub : step_before_sleep);
+    const std::size_t most = is_busy ? step_of_busy_hub : step_before_sleep;
+    // Of large ones much may have been touched: one at a time.
+    const std::size_t step = std::min(surplus, sizes.size <= largest_in_steps ? most : 1);
     make_cold(sizes, step);
     sizes.surplus -= std::min(sizes.surplus, step);
     sizes.fewest_warm = std::min(sizes.fewest_warm, warm - step);

@@ -340,7 +340,8 @@ void StallWatch::judge(WatchedHub& watched, std::int64_t duration, std::int64_t 
           ", and its thread does not answer SIGURG: no stack\n");
     return;
   }
-  if (report->is_excused) return;
+  // One that is about to end the process waits for what is left to be told.
+  if (report->is_excused || has_begun_to_finish_reports()) return;
   const std::string who = report->is_hub_work ? "hub work" : describe(report->who);
   const std::string advice =
       report->is_in_system_call

@@ -146,7 +146,7 @@ int cross_everywhere(Simulation simulation, const std::function<void()>& body);
 // While it lasts, threads that come to a crossing outside a simulation now and then give the
 // processor up for a moment, at random: one in `one_in`, at least 1. For tests of what no
 // simulation has, the ends of hubs and of run() above all. Of all threads of the process; one at a
-// time.
+// time: a second one replaces the first, and its end is the end of both.
 class YieldAtCrossings {
  public:
   explicit YieldAtCrossings(int one_in);

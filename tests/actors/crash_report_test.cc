@@ -4,6 +4,7 @@
 
 #include <gtest/gtest.h>
 
+#include <csignal>
 #include <cstdlib>
 #include <memory>
 #include <mutex>
@@ -12,6 +13,7 @@
 #include <string>
 #include <vector>
 
+#include "greenroom/scheduler/sanitizers.h"
 #include "greenroom/tests/actors/probe.h"
 
 namespace greenroom {
@@ -337,6 +339,32 @@ TEST(CrashReportStorm, IsToldOfInFullAtTheEndOfTheProcess) {
       },
       testing::ExitedWithCode(0), "[0-9]+ reports were left out\n$");
 }
+
+#if !defined(GREENROOM_ASAN) && !defined(GREENROOM_TSAN)  // which have handlers of their own
+
+class FatalSignal : public testing::TestWithParam<int> {};
+INSTANTIATE_TEST_SUITE_P(Signals, FatalSignal, testing::Values(SIGABRT, SIGSEGV, SIGFPE, SIGILL));
+
+// As the processor raises them; abort() sends its own.
+[[noreturn]] void end_by(int signal) {
+  if (signal == SIGABRT) std::abort();
+  volatile int zero = 0;
+  if (signal == SIGFPE) zero = 1000 / zero;
+  volatile std::uintptr_t nowhere = 4096;
+  if (signal == SIGSEGV) *reinterpret_cast<volatile int*>(nowhere) = 1;
+  __builtin_trap();
+}
+
+TEST_P(FatalSignal, ComesAfterWhatWasReportedAndHowManyWereLeftOut) {
+  ::testing::FLAGS_gtest_death_test_style = "threadsafe";
+  EXPECT_EXIT(
+      {
+        green::spawn([] { crash_often(many); }).get();
+        end_by(GetParam());
+      },
+      testing::KilledBySignal(GetParam()), " ended: boom\n(.|\n)*[0-9]+ reports were left out\n$");
+}
+#endif
 
 }  // namespace
 }  // namespace crash_report_test

@@ -111,6 +111,7 @@ TEST_P(Values, OfLateRepliesAndUnreadRequestsAreDestroyed) {
 // Can be moved so often, and throws then.
 struct Fragile : Counted {
   explicit Fragile(int moves) : moves_left(moves) {}
+  // NOLINTNEXTLINE(performance-noexcept-move-constructor, readability-redundant-member-init)
   Fragile(Fragile&& other) : Counted(), moves_left(other.moves_left - 1) {
     if (moves_left < 0) throw std::runtime_error("broken");
   }

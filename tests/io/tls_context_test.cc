@@ -75,7 +75,7 @@ TEST(TlsContext, OptionsThatCannotBeMeantAreMisuse) {
 
 std::string words_of_misuse(const std::vector<std::string>& ciphers) {
   try {
-    tls::ClientContext({.tls12_ciphers = ciphers});
+    const tls::ClientContext refused({.tls12_ciphers = ciphers});
     return {};
   } catch (const std::invalid_argument& error) {
     return error.what();

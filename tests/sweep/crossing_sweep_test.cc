@@ -42,6 +42,7 @@ void come_and_go(const std::string& name, int times) {
 TEST(NameCrossing, WhoWaitsForANameIsWokenForThatOnly) {
   cross([] {
     std::vector<Monitored> actors;
+    actors.reserve(static_cast<std::size_t>(2));
     for (int i = 0; i < 2; ++i) {
       actors.push_back(spawn_monitor(anywhere(), [] {
         const NoLateWakeAtEnd at_end;
@@ -78,6 +79,7 @@ TEST(NameCrossing, OneOfTwoTakesIt) {
   cross([] {
     auto winners = std::make_shared<int>(0);
     std::vector<Monitored> rivals;
+    rivals.reserve(static_cast<std::size_t>(2));
     for (int i = 0; i < 2; ++i) {
       rivals.push_back(spawn_monitor(anywhere(), [winners] {
         try {
@@ -98,6 +100,7 @@ TEST(CallCrossing, EveryCallEndsWithItsAnswer) {
   cross([] {
     const auto desk = start<Desk>(anywhere());
     std::vector<Monitored> callers;
+    callers.reserve(static_cast<std::size_t>(2));
     for (int i = 0; i < 2; ++i) {
       callers.push_back(spawn_monitor(anywhere(), [desk] {
         const NoLateWakeAtEnd at_end;
@@ -137,6 +140,7 @@ TEST(MonitorCrossing, EachEndIsToldOnce) {
   cross([] {
     const auto ended = spawn_monitor(anywhere(), [] { yield(); });
     std::vector<Monitored> watchers;
+    watchers.reserve(static_cast<std::size_t>(2));
     for (int i = 0; i < 2; ++i) {
       watchers.push_back(spawn_monitor(anywhere(), [pid = ended.pid] {
         const MonitorRef first = monitor(pid);
@@ -159,10 +163,12 @@ TEST(SpawnCrossing, EachActorHasAPidAndTheMailThatWasForIt) {
     };
     auto seen = std::make_shared<std::multiset<int>>();
     std::vector<Monitored> spawners;
+    spawners.reserve(static_cast<std::size_t>(2));
     for (int i = 0; i < 2; ++i) {
       spawners.push_back(spawn_monitor(anywhere(), [seen, i] {
         std::vector<Monitored> mine;
         std::set<Pid> pids;
+        mine.reserve(static_cast<std::size_t>(3));
         for (int k = 0; k < 3; ++k) {
           mine.push_back(spawn_monitor(anywhere(), [seen] {
             receive([&](const Number& number) { seen->insert(number.n); });
@@ -192,6 +198,7 @@ TEST(JoinCrossing, IsOverAtTheEndOfTheGreenletAndNotBefore) {
       });
       is_there->set();
     }));
+    joiners.reserve(static_cast<std::size_t>(2));
     for (int i = 0; i < 2; ++i) {
       joiners.push_back(spawn_monitor(anywhere(), [=] {
         const NoLateWakeAtEnd at_end;
@@ -218,6 +225,7 @@ TEST(JoinCrossing, AKillReachesAGreenletOfAnotherHubOnce) {
       is_there->set();
     });
     std::vector<Monitored> killers;
+    killers.reserve(static_cast<std::size_t>(2));
     for (int i = 0; i < 2; ++i) {
       killers.push_back(spawn_monitor(anywhere(), [=] {
         const NoLateWakeAtEnd at_end;

@@ -20,6 +20,7 @@ using namespace std::chrono_literals;
 template <class F>
 void all_do(int count, F f) {
   std::vector<Monitored> actors;
+  actors.reserve(static_cast<std::size_t>(count));
   for (int i = 0; i < count; ++i) {
     actors.push_back(spawn_monitor(anywhere(), [f, i] {
       const NoLateWakeAtEnd at_end;
@@ -55,6 +56,7 @@ TEST(EventCrossing, OneThatIsSetEndsEveryWait) {
   cross([] {
     auto event = std::make_shared<green::Event>();
     std::vector<Monitored> waiters;
+    waiters.reserve(static_cast<std::size_t>(2));
     for (int i = 0; i < 2; ++i) {
       waiters.push_back(spawn_monitor(anywhere(), [event] {
         const NoLateWakeAtEnd at_end;

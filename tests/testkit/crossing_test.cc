@@ -145,6 +145,7 @@ TEST(Crossing, NeverComesWhileALockOfHubsIsHeld) {
   const auto body = [mutex] {
     auto inside = std::make_shared<int>(0);
     std::vector<Monitored> actors;
+    actors.reserve(static_cast<std::size_t>(2));
     for (int i = 0; i < 2; ++i) {
       actors.push_back(
           spawn_monitor(SpawnOptions{.place = Placement::next_hub}, [mutex, inside, me = self()] {
@@ -180,6 +181,7 @@ TEST(YieldAtCrossings, LetsProgramsOnRealHubsRunAsTheyDo) {
     green::Semaphore semaphore(1);
     std::vector<Monitored> actors;
     auto inside = std::make_shared<std::atomic<int>>(0);
+    actors.reserve(static_cast<std::size_t>(4));
     for (int i = 0; i < 4; ++i) {
       actors.push_back(spawn_monitor(SpawnOptions{.place = Placement::next_hub}, [&, inside] {
         for (int n = 0; n < 20; ++n) {

@@ -230,7 +230,7 @@ class Runtime {
 };
 
 void dump_all_hubs() {
-  for (std::uint32_t port = 0; port < detail::Port::limit && detail::Port::at(port); ++port) {
+  for (const std::uint32_t port : detail::ports_beside(Hub::current())) {
     detail::post_to_port(port, [](Hub&) { detail::write_in_order(dump()); });
   }
 }

@@ -2,6 +2,7 @@
 
 #include <ares.h>
 
+#include "greenroom/scheduler/hub.h"
 #include "greenroom/scheduler/interrupt.h"
 #include "greenroom/scheduler/park.h"
 

@@ -31,7 +31,7 @@ struct SignalSlot final : PostNode {
     if (const SignalWatcher::Notice notice = slot.notice) notice();
     if (Port* port = slot.port.load(); port && !slot.is_posted.exchange(true)) {
       slot.deliver = &deliver_signal;
-      if (!port->push(slot)) slot.is_posted = false;
+      if (!port->push_from_signal_handler(slot)) slot.is_posted = false;
     }
     errno = saved_errno;
   }

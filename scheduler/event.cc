@@ -1,5 +1,7 @@
 #include "greenroom/scheduler/event.h"
 
+#include "greenroom/scheduler/hub.h"
+
 namespace greenroom::green {
 
 void Event::set() {

@@ -120,8 +120,7 @@ struct Joiner final : ExitObserver {
 // waiter's, who may leave first and then has it taken off. A waiter that has left, perhaps with its
 // whole hub, is not found any more.
 struct RemoteJoiner final : ExitObserver {
-  explicit RemoteJoiner(Waker waiter)
-      : ExitObserver(&wake_joiner), waker(waiter), port(waiter.task().hub->port()) {
+  explicit RemoteJoiner(Waker waiter) : ExitObserver(&wake_joiner), waker(waiter) {
     add_reference(waker.task());
   }
   ~RemoteJoiner() { drop_reference(waker.task()); }
@@ -130,7 +129,7 @@ struct RemoteJoiner final : ExitObserver {
 
   static void wake_joiner(ExitObserver& observer, GreenletTask&) noexcept {
     auto& self = static_cast<RemoteJoiner&>(observer);
-    self.waker.wake_by_post(self.port);
+    self.waker.wake_by_post();
     self.drop();
   }
   // One of the two does not need it any more.
@@ -139,7 +138,6 @@ struct RemoteJoiner final : ExitObserver {
   }
 
   const Waker waker;
-  Port& port;
   std::atomic<int> owners{2};
 };
 

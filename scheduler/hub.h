@@ -428,6 +428,8 @@ inline void Hub::start_slice(detail::Task& task) noexcept {
 
 namespace detail {
 
+inline Waiting::Waiting(Task& task) noexcept : waker_(task, task.epoch, &task.hub->port()) {}
+
 inline bool Waker::wake(ParkResult result) const noexcept {
   return task_ && task_->hub->wake(*this, result);
 }

@@ -98,6 +98,8 @@ struct HubBinding {
   }
 
   static Hub& make() {
+    // Before the binding, and so destroyed after it, as the end of a hub runs greenlets.
+    detail::install_overflow_report_for_this_thread();
     static thread_local HubBinding binding;
     detail::refuse_hub_on_stack();
     if (binding.hub)

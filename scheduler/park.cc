@@ -64,16 +64,16 @@ void Waker::wake_from_anywhere() const {
   if (task_->hub == Hub::current_if_any()) {
     wake();
   } else {
-    wake_by_post(task_->hub->port());
+    wake_by_post();
   }
 }
 
-void Waker::wake_by_post(Port& port) const {
+void Waker::wake_by_post() const {
   auto* post = new (allocate_block(sizeof(WakePost))) WakePost;
   post->deliver = &deliver_wake;
   post->waker = *this;
   add_reference(*task_);
-  if (!port.push(*post)) drop_wake(*post);
+  if (!port_->push(*post)) drop_wake(*post);
 }
 
 void WaitQueue::wake_all() {

@@ -124,6 +124,8 @@ inline bool Port::push_now(PostNode& node) noexcept {
   return true;
 }
 
+bool Port::push_from_signal_handler(PostNode& node) noexcept { return push_now(node); }
+
 PostNode* Port::take_all() noexcept {
   if (is_empty()) return nullptr;
   return reverse(

@@ -54,6 +54,9 @@ class Port {
   // False if the port is closed: the node is still the caller's.
   bool push(PostNode& node) noexcept;
 
+  // The same without a crossing, for a signal handler.
+  bool push_from_signal_handler(PostNode& node) noexcept;
+
   // Owner: everything pushed so far, oldest first.
   PostNode* take_all() noexcept;
   bool is_empty() const noexcept { return inbox_.load(std::memory_order_relaxed) == nullptr; }

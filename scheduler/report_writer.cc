@@ -224,24 +224,25 @@ void finish_at_exit() {
 struct sigaction previous_abort_action;
 
 void on_abort(int signal, siginfo_t* info, void* context) {
+  constexpr timespec moment{.tv_sec = 0, .tv_nsec = 10'000'000};
   static constinit std::atomic<pid_t> aborting{0};
   const int error = errno;
-  pid_t nobody = 0;
-  if (aborting.compare_exchange_strong(nobody, gettid())) {
-    finish_reports();
-  } else if (nobody != gettid()) {
-    for (;;) pause();  // the first one ends us all
+  for (pid_t who = 0; !aborting.compare_exchange_strong(who, gettid()); who = 0) {
+    if (who == gettid()) {  // a handler that was put in place later leads back to this one
+      ::signal(SIGABRT, SIG_DFL);
+      return;
+    }
+    ::nanosleep(&moment, nullptr);  // the first one ends us all, unless a handler holds it off
   }
+  finish_reports();
   errno = error;
   pass_on(previous_abort_action, signal, info, context);
+  aborting = 0;
 }
 
 void handle_aborts() {
+  sigaction(SIGABRT, nullptr, &previous_abort_action);
   struct sigaction action = {};
-  sigaction(SIGABRT, nullptr, &action);
-  if ((action.sa_flags & SA_SIGINFO) != 0 && action.sa_sigaction == on_abort) return;
-  previous_abort_action = action;
-  action = {};
   action.sa_sigaction = on_abort;
   action.sa_flags = SA_SIGINFO | SA_ONSTACK;
   sigaction(SIGABRT, &action, nullptr);
@@ -253,8 +254,9 @@ void prepare_ends() {
   if (!std::exchange(is_prepared, true)) {
     pthread_atfork(&prepare_fork, &parent_after_fork, &child_after_fork);
     std::atexit(&finish_at_exit);
+    std::at_quick_exit(&finish_at_exit);
+    handle_aborts();
   }
-  handle_aborts();
 }
 
 // Somebody else may hold the lock for a fork which waits for the calling thread to end: then the

@@ -2,8 +2,11 @@
 
 #include <dlfcn.h>
 #include <link.h>
+#include <poll.h>
 #include <unistd.h>
 
+#include <algorithm>
+#include <atomic>
 #include <cerrno>
 #include <cstring>
 
@@ -128,8 +131,15 @@ void SignalSafeLine::write() {
 }
 
 void write_all(std::string_view text) noexcept {
-  while (!text.empty()) {
-    const ssize_t written = ::write(STDERR_FILENO, text.data(), text.size());
+  constexpr std::size_t never_blocks = 4096;  // for a pipe with room; PIPE_BUF
+  constexpr int patience_in_milliseconds = 2000;
+  static constinit std::atomic<bool> has_given_up{false};
+  while (!text.empty() && !has_given_up) {
+    pollfd file{.fd = STDERR_FILENO, .events = POLLOUT, .revents = 0};
+    if (::poll(&file, 1, patience_in_milliseconds) == 0) has_given_up = true;
+    if (has_given_up) break;
+    const ssize_t written =
+        ::write(STDERR_FILENO, text.data(), std::min(text.size(), never_blocks));
     if (written < 0 && errno == EINTR) continue;
     if (written <= 0) break;
     text.remove_prefix(static_cast<std::size_t>(written));

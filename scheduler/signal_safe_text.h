@@ -24,7 +24,9 @@ class SignalSafeLine {
   std::size_t size_ = 0;
 };
 
-// Writes text to stderr, all of it unless stderr fails.
+// Writes text to stderr, all of it unless stderr fails, or takes nothing for two seconds: a pipe
+// that nobody reads. Then this and what comes later is dropped, as whoever writes this way is about
+// to end the process.
 void write_all(std::string_view text) noexcept;
 
 // Adds a mangled name in plain words, as far as that goes without abi::__cxa_demangle, which

@@ -115,7 +115,10 @@ class StallWatch {
   std::vector<WatchedHub> hubs_;
   bool has_thread_ = false;
   pthread_t thread_ = {};
-  std::int64_t looked_at_ = 0;  // the thread's own
+  // The thread's own: when the last look began, and when it was over, which takes long where a
+  // stalled thread does not answer.
+  std::int64_t looked_at_ = 0;
+  std::int64_t look_ended_at_ = 0;
 };
 
 StallWatch::StallWatch() {
@@ -258,7 +261,7 @@ void StallWatch::run() {
     }
     while (stall_watch_state == State::asleep)
       futex_wait(stall_watch_state, State::asleep, no_deadline);
-    looked_at_ = 0;
+    looked_at_ = look_ended_at_ = 0;
   }
 }
 
@@ -266,13 +269,14 @@ std::int64_t StallWatch::look() {
   const std::int64_t now = kernel_now();
   const std::lock_guard lock(mutex_);
   // The whole process stood still (a debugger, a suspended machine): what it did then is no stall.
-  const bool was_stopped = looked_at_ != 0 && now - looked_at_ > longest_delay;
+  const bool was_stopped = look_ended_at_ != 0 && now - look_ended_at_ > longest_delay;
   std::int64_t wait = no_deadline;
   for (WatchedHub& watched : hubs_) {
     if (was_stopped) watched.since = no_deadline;
     wait = std::min(wait, look_at(watched, now));
   }
   looked_at_ = now;
+  look_ended_at_ = kernel_now();
   return std::min(wait, look_at_end(now));
 }
 

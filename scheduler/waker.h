@@ -33,10 +33,10 @@ class Waker {
   // is over, by another wake or because its owner has left, or if the task is not parked.
   bool wake(ParkResult result = ParkResult::woken) const noexcept;
   // Any thread; the task must live at least until this returns, and is kept until the wake arrives.
-  // Cannot tell whether it won.
+  // Its hub may have ended. Cannot tell whether it won.
   void wake_from_anywhere() const;
-  // The same for a task that is kept alive and may have left with its hub: `port` was its hub's.
-  void wake_by_post(Port& port) const;
+  // The same where its hub is known to be another one.
+  void wake_by_post() const;
 
   Task& task() const { return *task_; }
 
@@ -44,17 +44,20 @@ class Waker {
   friend class Waiting;
   friend class ParkDeadline;
   friend class ::greenroom::Hub;
-  Waker(Task& task, std::uint64_t epoch) : task_(&task), epoch_(epoch) {}
+  Waker(Task& task, std::uint64_t epoch, Port* port = nullptr)
+      : task_(&task), epoch_(epoch), port_(port) {}
 
   Task* task_ = nullptr;
   std::uint64_t epoch_ = 0;
+  Port* port_ = nullptr;  // its hub's. A task that was abandoned stays where it waits when its hub
+                          // ends; ports stay for ever
 };
 
 // A wait of the current task for one park, from before anybody can wake it until nobody may any
 // more. In the waiter's frame.
 class Waiting {
  public:
-  explicit Waiting(Task& task) noexcept : waker_(task, task.epoch) {}
+  explicit Waiting(Task& task) noexcept;  // needs hub.h
   ~Waiting() {
     Task& task = *waker_.task_;
     if (task.epoch == waker_.epoch_) ++task.epoch;

@@ -4,6 +4,7 @@
 
 #include <functional>
 #include <string>
+#include <thread>
 #include <utility>
 
 #include "greenroom/actors/actors.h"
@@ -159,6 +160,18 @@ TEST(AbandonedParty, DoesNotCountAtABarrier) {
       EXPECT_EQ(barrier.waiting(), 0);
     });
   }
+}
+
+// Its frame and its place in the queue stay for ever, the hub does not.
+TEST(AbandonedWaiter, IsWokenInVainWhenItsHubHasEnded) {
+  green::Event event;
+  std::thread([&] {
+    const auto waiter = green::spawn([&] { event.wait(); });
+    yield();
+    Hub::current().abandon(waiter.task());
+  }).join();
+  event.set();
+  EXPECT_TRUE(event.wait());
 }
 
 }  // namespace

@@ -1,3 +1,5 @@
+// What both kinds of supervisors share: the end of children, options, the server around a core, and
+// the calls to it. Over 400 lines, as the parts are small and each needs the next.
 #include "greenroom/actors/supervisor.h"
 
 #include <algorithm>

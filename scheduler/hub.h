@@ -12,6 +12,9 @@
 //
 // Rejected: a dedicated loop fiber (two switches per resume instead of one); running hub work on
 // the parking greenlet's stack (its depth is the user's, and a callback would see a current task).
+//
+// Over 400 lines, because what is inlined into every switch and every message lies in one class,
+// with the fields that it touches beside one another.
 #pragma once
 
 #include <atomic>

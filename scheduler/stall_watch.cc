@@ -1,4 +1,7 @@
 // Order of locks: `fork_mutex`, then `mutex`.
+//
+// Over 400 lines: the thread, what it looks at and what it says share one lock and one life around
+// a fork.
 #include "greenroom/scheduler/stall_watch.h"
 
 #include <poll.h>

@@ -146,9 +146,15 @@ TEST(NameOfNobody, CannotBeUnregistered) {  // N2
 
 TEST_P(Name, MailSentBeforeUnregisterStillArrives) {  // N3
   on_hubs(2, [] {
-    const MonitorRef actor = monitor(waiting("worker"));
+    struct Stop {};
+    // It has the name until it is told to stop, which it hears only after the first.
+    const Monitored actor = spawn_monitor(SpawnOptions{.name = "worker", .place = place()}, [] {
+      receive([](Go) {});
+      receive([](Stop) {});
+    });
     send("worker", Go{});
     unregister_name("worker");
+    send(actor.pid, Stop{});
     EXPECT_EQ(end_of(actor), Reason::normal);
   });
 }

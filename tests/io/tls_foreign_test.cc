@@ -134,7 +134,9 @@ struct RsaServer {
         EXPECT_EQ(error.code(), tls::Failure::protocol);
       }
     });
-    const Command client(client_line(listener.local(), "", "-tls1_2 -cipher " + ciphers));
+    // With its input at an end the command leaves as soon as it has shaken hands, unless told not
+    // to.
+    const Command client(client_line(listener.local(), "", "-ign_eof -tls1_2 -cipher " + ciphers));
     std::string heard = client.rest();
     serving.get();
     return heard;

@@ -131,6 +131,26 @@ void Hub::finish(Task& task) {
   drop_reference(task);
 }
 
+bool Hub::wake_first(const detail::Waker& waker, Task& turn) noexcept {
+  assert(!current_ && current_if_any() == this);
+  Task& task = waker.task();
+  if (task.epoch != waker.epoch_ || task.state != TaskState::parked) return false;
+  ++task.epoch;
+  task.result = ParkResult::woken;
+  task.state = TaskState::ready;
+  turn.state = TaskState::fresh;
+  ready_.push_front(turn);
+  ready_.push_front(task);
+  return true;
+}
+
+// Of a hub that is ending, after all of its tasks.
+void Hub::run_left_turns() {
+  while (Task* task = ready_.pop_front()) {
+    if (task->state == TaskState::fresh) run_fresh(*task);
+  }
+}
+
 // Running.
 
 bool Hub::extend_slice(std::size_t mail) noexcept {
@@ -236,6 +256,7 @@ void Hub::leave_dedicated() {
 inline void Hub::run_fresh(Task& task) {
   start_slice(task);
   task.ops->run(task);
+  if (!current_) return;                           // a turn, which may be gone
   Task& last = *std::exchange(current_, nullptr);  // see next_alike()
   const bool had_parked = last.fiber != nullptr;
   if (had_parked) last.fiber = nullptr;

@@ -199,6 +199,11 @@ class Hub {
     make_ready(task);
   }
 
+  // For Turn: wakes as Waker::wake does, but the task runs next, and then the turn.
+  bool wake_first(const detail::Waker& waker, detail::Task& turn) noexcept;
+  // For TaskOps::run of one that is no task: there is no current one from here on.
+  void become_hub_work() noexcept { current_ = nullptr; }
+
   // Units of the running slice's budget; false: it is spent, yield before the attempt.
   bool charge() noexcept { return --slice_.budget > 0; }
   // A system call takes as long as some 32 messages, and counts as so many.
@@ -331,6 +336,7 @@ class Hub {
   void finish(detail::Task& task);
   void end_latecomers();
   void abandon_all() noexcept;
+  void run_left_turns();
   void close_port() noexcept;
   void unlist(detail::Task& task) noexcept;
   void leave_for_ever(detail::Task& task) noexcept;

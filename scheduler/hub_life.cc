@@ -164,6 +164,7 @@ Hub::~Hub() {
   close_port();
   end_latecomers();
   abandon_all();  // those that came without end
+  run_left_turns();
   destroy_retired();
   while (Fiber* fiber = idle_runners_) {
     idle_runners_ = fiber->next;
@@ -186,6 +187,7 @@ void Hub::leave_behind() noexcept {
   abandon_all();
   close_port();
   abandon_all();  // those that were on their way here
+  run_left_turns();
   awake_hubs.fetch_sub(1);
 }
 

@@ -26,6 +26,15 @@ class ReadyQueue {
     }
     push_to_list(task);
   }
+  void push_front(Task& task) {
+    if (empty()) {
+      only_ = &task;
+      return;
+    }
+    if (only_) push_to_list(*std::exchange(only_, nullptr));
+    task.next_ready = head_;
+    head_ = &task;
+  }
   // Null, and nothing happens, if there is none or accept(Task&) is false for it.
   template <class F>
   [[gnu::always_inline]] Task* pop_front_if(F accept) {

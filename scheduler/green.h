@@ -1,13 +1,15 @@
-// gevent's world: greenlets, sleeping, timeouts, events, locks. Queues are in
+// gevent's world: greenlets, groups and pools, sleeping, timeouts, events, locks. Queues are in
 // "greenroom/mailbox/queue.h".
 #pragma once
 
 #include "greenroom/scheduler/event.h"
 #include "greenroom/scheduler/greenlet.h"
+#include "greenroom/scheduler/group.h"
 #include "greenroom/scheduler/hub.h"
 #include "greenroom/scheduler/interrupt.h"
 #include "greenroom/scheduler/lock.h"
 #include "greenroom/scheduler/on_stack.h"
+#include "greenroom/scheduler/pool.h"
 #include "greenroom/scheduler/sleep.h"
 #include "greenroom/scheduler/time.h"
 #include "greenroom/scheduler/timeout.h"

@@ -199,6 +199,19 @@ class RemoteJoin {
 
 }  // namespace
 
+void run_at_home(GreenletTask& task, const std::function<void(GreenletTask&)>& f) {
+  on_home(task, f);
+}
+
+void tell_kill(GreenletTask& task, std::exception_ptr exception) {
+  if (!exception) exception = std::make_exception_ptr(green::GreenletExit());
+  on_home(task, [exception = std::move(exception)](GreenletTask& home) {
+    if (home.has_ended()) return;
+    throw_into(home, exception);
+    start_now(home);
+  });
+}
+
 GreenletTask& GreenletHandle::task() const {
   if (!task_)
     throw std::logic_error(
@@ -239,11 +252,7 @@ void GreenletHandle::kill(std::exception_ptr exception, Wait wait) const {
   cross();
   if (!exception) exception = std::make_exception_ptr(green::GreenletExit());
   if (&target == &self) std::rethrow_exception(exception);
-  on_home(target, [exception](GreenletTask& home) {
-    if (home.has_ended()) return;
-    throw_into(home, exception);
-    start_now(home);
-  });
+  tell_kill(target, std::move(exception));
   join(wait);
 }
 

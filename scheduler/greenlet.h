@@ -79,6 +79,10 @@ std::string describe_greenlet(const Task& task);
 // Classifies what the body has just thrown (call it in a catch block) and reports an error on
 // stderr.
 void keep_exception(GreenletTask& task) noexcept;
+// Any thread: does f on the greenlet's hub, or here once that has ended; now if that is this one.
+void run_at_home(GreenletTask& task, const std::function<void(GreenletTask&)>& f);
+// Any thread: as kill(), and does not wait. Null: GreenletExit.
+void tell_kill(GreenletTask& task, std::exception_ptr exception);
 // The body is over and its callable destroyed: publishes the outcome and tells the observers.
 void end_greenlet(GreenletTask& task) noexcept;
 

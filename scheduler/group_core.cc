@@ -1,0 +1,206 @@
+#include "greenroom/scheduler/group_core.h"
+
+#include <limits>
+#include <mutex>
+
+#include "greenroom/scheduler/hub.h"
+#include "greenroom/scheduler/interrupt.h"
+#include "greenroom/scheduler/sleep.h"
+
+namespace greenroom::detail {
+
+bool is_greenlet(const Task& task) noexcept { return task.ops->abandoned == &abandoned_greenlet; }
+
+void end_greenlets(const std::vector<green::Greenlet<>>& greenlets) noexcept {
+  const Hub* const hub = Hub::current_if_any();
+  if (hub && !hub->current_task()) {
+    for (const auto& greenlet : greenlets) tell_kill(greenlet.task(), nullptr);
+    return;
+  }
+  const Uncancellable they_end;
+  for (const auto& greenlet : greenlets) tell_kill(greenlet.task(), nullptr);
+  for (const auto& greenlet : greenlets) greenlet.join();
+}
+
+void rethrow_end(const GreenletTask& task) {
+  if (task.error) std::rethrow_exception(task.error);
+  if (task.outcome.load(std::memory_order_acquire) == GreenletOutcome::killed)
+    throw green::GreenletExit();
+}
+
+// The member's first reference is the group's.
+GroupMember::GroupMember(std::shared_ptr<GroupCore> core)
+    : Turn(
+          [](Turn& turn) noexcept {
+            auto& self = static_cast<GroupMember&>(turn);
+            self.core_->leave(self);
+          },
+          [](Turn& turn) noexcept {
+            auto& self = static_cast<GroupMember&>(turn);
+            self.~GroupMember();
+            release_block(&self, sizeof(GroupMember));
+          }),
+      ExitObserver(&GroupMember::ended),
+      core_(std::move(core)) {}
+
+void GroupMember::observe(GreenletTask& task) noexcept {
+  add_reference(*this);
+  run_at_home(task, [this](GreenletTask& home) {
+    home.has_ended() ? ended(*this, home) : home.add_observer(*this);
+  });
+}
+
+void GroupMember::stop_observing() noexcept {
+  run_at_home(greenlet_.task(), [this, self = green::Greenlet<>(greenlet_)](GreenletTask&) {
+    if (!is_linked()) return;
+    unlink();
+    drop_reference(*this);
+  });
+}
+
+void GroupMember::ended(ExitObserver& observer, GreenletTask& task) noexcept {
+  auto& self = static_cast<GroupMember&>(observer);
+  if (Hub::current_if_any() != task.hub || !self.call(*task.hub)) self.core_->leave(self);
+  drop_reference(self);
+}
+
+GroupCore::GroupCore(std::size_t slots) : capacity_(slots) {
+  constexpr auto most = static_cast<std::size_t>(std::numeric_limits<int>::max());
+  if (slots <= most) slots_.emplace(static_cast<int>(slots));
+  empty_.set();
+}
+
+bool GroupCore::take_slot(Wait wait) { return !slots_ || slots_->acquire(wait); }
+
+void GroupCore::give_slot() noexcept {
+  if (slots_) slots_->release();
+}
+
+void GroupCore::take_in(GroupMember& member, GreenletTask& task) {
+  member.greenlet_ = green::Greenlet<>(task);
+  {
+    const std::lock_guard lock(mutex_);
+    member.is_in_ = true;
+    member.previous_ = last_;
+    (last_ ? last_->next_ : first_) = &member;
+    last_ = &member;
+    if (++size_ == 1) empty_.clear();
+  }
+  member.observe(task);
+}
+
+void GroupCore::add(GreenletTask& task) {
+  if (contains(task)) return give_slot();
+  try {
+    take_in(*new (allocate_block(sizeof(GroupMember))) GroupMember(shared_from_this()), task);
+  } catch (...) {
+    give_slot();
+    throw;
+  }
+}
+
+void GroupCore::unlist(GroupMember& member) noexcept {
+  (member.previous_ ? member.previous_->next_ : first_) = member.next_;
+  (member.next_ ? member.next_->previous_ : last_) = member.previous_;
+  member.is_in_ = false;
+  if (--size_ == 0) empty_.set();
+}
+
+void GroupCore::leave(GroupMember& member) noexcept {
+  {
+    const std::lock_guard lock(mutex_);
+    if (!member.is_in_) return;
+    unlist(member);
+  }
+  give_slot();
+  drop_reference(member);
+}
+
+// Of a greenlet that lives here, the few who wait for its end are looked through, and not the
+// group's thousands.
+bool GroupCore::contains(const Task& task) const {
+  const std::lock_guard lock(mutex_);
+  if (task.hub != Hub::current_if_any() || !is_greenlet(task)) return find(task) != nullptr;
+  const auto& greenlet = static_cast<const GreenletTask&>(task);
+  if (greenlet.has_ended()) return find(task) != nullptr;
+  const ExitObserver& head = greenlet.observers;
+  for (const ExitObserver* observer = head.next; observer != &head; observer = observer->next) {
+    if (observer->notify != &GroupMember::ended) continue;
+    const auto& member = static_cast<const GroupMember&>(*observer);
+    if (member.core_.get() == this && member.is_in_) return true;
+  }
+  return false;
+}
+
+GroupMember* GroupCore::find(const Task& task) const {
+  for (GroupMember* member = first_; member; member = member->next_) {
+    if (&member->greenlet_.task() == &task) return member;
+  }
+  return nullptr;
+}
+
+void GroupCore::discard(GreenletTask& task) {
+  GroupMember* member = nullptr;
+  {
+    const std::lock_guard lock(mutex_);
+    member = find(task);
+    if (!member) return;
+    unlist(*member);
+  }
+  give_slot();
+  member->stop_observing();
+  drop_reference(*member);
+}
+
+std::size_t GroupCore::size() const {
+  const std::lock_guard lock(mutex_);
+  return size_;
+}
+
+std::vector<green::Greenlet<>> GroupCore::greenlets() const {
+  const std::lock_guard lock(mutex_);
+  std::vector<green::Greenlet<>> all;
+  all.reserve(size_);
+  for (const GroupMember* member = first_; member; member = member->next_)
+    all.push_back(member->greenlet_);
+  return all;
+}
+
+void GroupCore::kill(std::exception_ptr exception, Wait wait) {
+  enter_blocking_call();
+  const std::int64_t deadline = wait.to_deadline();
+  const Wait until = wait.is_forever() ? wait : Wait(clock::time_point(clock::duration(deadline)));
+  if (!exception) exception = std::make_exception_ptr(green::GreenletExit());
+  for (;;) {
+    std::vector<green::Greenlet<>> fresh;
+    {
+      const std::lock_guard lock(mutex_);
+      fresh.reserve(size_);
+      for (GroupMember* member = first_; member; member = member->next_) {
+        if (!std::exchange(member->is_dying_, true)) fresh.push_back(member->greenlet_);
+      }
+    }
+    for (const auto& greenlet : fresh) tell_kill(greenlet.task(), exception);
+    const std::vector<green::Greenlet<>> all = greenlets();
+    if (all.empty() || wait.is_poll()) return;
+    if (green::joinall(all, until).size() < all.size()) return;
+    // Those that had ended before have not had their turns to leave yet.
+    if (size() == all.size()) yield();
+  }
+}
+
+void GroupCore::let_all_go() noexcept {
+  for (;;) {
+    GroupMember* member = nullptr;
+    {
+      const std::lock_guard lock(mutex_);
+      member = first_;
+      if (!member) return;
+      unlist(*member);
+    }
+    member->stop_observing();
+    drop_reference(*member);
+  }
+}
+
+}  // namespace greenroom::detail

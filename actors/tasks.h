@@ -30,16 +30,16 @@ namespace detail {
 void collect_ends(EndCollector& ends, Wait wait);
 
 // One of those that may run at once; **Blocks.** until it is. Null: all may.
-class Turn {
+class TaskTurn {
  public:
-  explicit Turn(green::Semaphore* turns) : turns_(turns) {
+  explicit TaskTurn(green::Semaphore* turns) : turns_(turns) {
     if (turns_) turns_->acquire();
   }
-  ~Turn() {
+  ~TaskTurn() {
     if (turns_) turns_->release();
   }
-  Turn(const Turn&) = delete;
-  Turn& operator=(const Turn&) = delete;
+  TaskTurn(const TaskTurn&) = delete;
+  TaskTurn& operator=(const TaskTurn&) = delete;
 
  private:
   green::Semaphore* turns_;
@@ -75,7 +75,7 @@ class Tasks {
     auto slot = std::make_shared<Slot>();
     const Monitored task = spawn_monitor(
         spawn_options_, [slot, turns = turns_, f = std::move(f), ... a = std::move(a)]() mutable {
-          const detail::Turn turn(turns.get());
+          const detail::TaskTurn turn(turns.get());
           if constexpr (std::is_void_v<T>) {
             std::invoke(std::move(f), std::move(a)...);
             slot->emplace();

@@ -129,21 +129,30 @@ std::vector<ResultOf<F, Range>> Group::map(F f, Range&& range) {
   yield();  // as if a greenlet of its own did it, here and at the end: gevent's order
   std::vector<Greenlet<>> started;
   std::vector<ResultOf<F, Range>> results;
+  const Greenlet<>* failed = nullptr;
   try {
     for (auto&& item : range) {
-      Call call(f, std::forward<decltype(item)>(item));
-      started.reserve(started.size() + 1);
-      started.push_back(spawn(std::move(call)));
+      started.emplace_back();
+      started.back() = spawn(Call(f, std::forward<decltype(item)>(item)));
     }
     results.reserve(started.size());
     for (const Greenlet<>& greenlet : started) {
       greenlet.join();
+      if (!detail::has_returned(greenlet.task())) {
+        failed = &greenlet;
+        break;
+      }
       results.push_back(detail::take_result<Return>(greenlet.task()));
     }
-    yield();
+    if (!failed) yield();
   } catch (...) {
     detail::end_greenlets(started);
     throw;
+  }
+  if (failed) {
+    detail::end_greenlets(started);
+    yield();
+    detail::rethrow_end(failed->task());
   }
   return results;
 }

@@ -12,14 +12,18 @@ namespace greenroom::detail {
 bool is_greenlet(const Task& task) noexcept { return task.ops->abandoned == &abandoned_greenlet; }
 
 void end_greenlets(const std::vector<green::Greenlet<>>& greenlets) noexcept {
+  const auto kill_all = [&] {
+    for (const auto& greenlet : greenlets) {
+      if (greenlet && !greenlet.ready()) tell_kill(greenlet.task(), nullptr);
+    }
+  };
   const Hub* const hub = Hub::current_if_any();
-  if (hub && !hub->current_task()) {
-    for (const auto& greenlet : greenlets) tell_kill(greenlet.task(), nullptr);
-    return;
-  }
+  if (hub && !hub->current_task()) return kill_all();
   const Uncancellable they_end;
-  for (const auto& greenlet : greenlets) tell_kill(greenlet.task(), nullptr);
-  for (const auto& greenlet : greenlets) greenlet.join();
+  kill_all();
+  for (const auto& greenlet : greenlets) {
+    if (greenlet) greenlet.join();
+  }
 }
 
 void rethrow_end(const GreenletTask& task) {

@@ -101,8 +101,12 @@ class GroupCore : public std::enable_shared_from_this<GroupCore> {
 bool is_greenlet(const Task& task) noexcept;
 
 // **Blocks.** Kills them and waits for their end, whatever is pending; in hub work it only kills.
+// Empty handles are passed over.
 void end_greenlets(const std::vector<green::Greenlet<>>& greenlets) noexcept;
 
+inline bool has_returned(const GreenletTask& task) {
+  return task.outcome.load(std::memory_order_acquire) == GreenletOutcome::value;
+}
 // What one that has ended left, moved out; rethrows what it threw, GreenletExit if it was killed.
 void rethrow_end(const GreenletTask& task);
 template <class R>

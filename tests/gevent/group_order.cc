@@ -32,8 +32,8 @@ class Program {
     std::istringstream text(line);
     std::string word;
     while (text >> word && word != "|")
-      pools_.push_back(std::make_unique<green::Pool>(
-          word == "none" ? green::Pool::unlimited : std::stoul(word)));
+      pools_.push_back(std::make_unique<green::Pool>(word == "none" ? green::Pool::unlimited
+                                                                    : std::stoul(word)));
     actors_.emplace_back();
     while (text >> word) {
       if (word == "|") {
@@ -116,18 +116,17 @@ class Program {
           yield();
           break;
         case 's':
-          last = pool.spawn([this, &pool, name, n] {
-            work(pool, name, n[1], n[2] == 1, n[2] == 2);
-          });
+          last =
+              pool.spawn([this, &pool, name, n] { work(pool, name, n[1], n[2] == 1, n[2] == 2); });
           outside_.push_back(last);
           if (n[2] == 2) last = {};
           break;
         case 'm':
           try {
-            std::string all;
+            std::string all = name + " mapped";
             for (const int result : pool.map(item_worker(pool, name, n[2], n[3]), items))
               all += " " + std::to_string(result);
-            note(name + " mapped" + all);
+            note(all);
           } catch (const Failed& failed) {
             note(name + " map error " + failed.what());
           }

@@ -63,6 +63,7 @@ void sweep_users(Use use) {
   sweep(3, {1, 2}, [=] {
     auto shop = std::make_shared<Shop>();
     std::vector<Monitored> users;
+    users.reserve(2);
     for (int who = 0; who < 2; ++who)
       users.push_back(spawn_monitor(anywhere(), [=] { use(*shop, who * 10); }));
     join(users);
@@ -111,6 +112,7 @@ TEST(GroupSweep, ASpawnThatWaitsForRoomTakesItOrLeavesIt) {
     auto shop = std::make_shared<Shop>();
     auto frame = std::make_shared<Frame>();
     std::vector<Monitored> users;
+    users.reserve(3);
     for (int who = 0; who < 3; ++who) {
       users.push_back(spawn_monitor(anywhere(), [=] {
         for (int i = 0; i < 2; ++i) shop->pool.spawn(worker(*shop, *frame), who * 10 + i);

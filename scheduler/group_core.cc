@@ -54,10 +54,14 @@ void GroupMember::observe(GreenletTask& task) noexcept {
   });
 }
 
+// On its way to another hub it keeps the member, whom the greenlet's end may let go meanwhile.
 void GroupMember::stop_observing() noexcept {
-  run_at_home(greenlet_.task(), [this, self = green::Greenlet<>(greenlet_)](GreenletTask&) {
-    if (!is_linked()) return;
-    unlink();
+  add_reference(*this);
+  run_at_home(greenlet_.task(), [this](GreenletTask&) {
+    if (is_linked()) {
+      unlink();
+      drop_reference(*this);
+    }
     drop_reference(*this);
   });
 }

@@ -16,6 +16,7 @@
 #include "greenroom/actors/timer_table.h"
 #include "greenroom/io/libev_poller.h"
 #include "greenroom/scheduler/dump.h"
+#include "greenroom/scheduler/report_writer.h"
 #include "greenroom/testkit/testkit.h"
 
 namespace greenroom::testkit::detail {
@@ -88,10 +89,11 @@ std::vector<std::string> OpenDescriptors::look() const {
 }
 
 // What other threads have open for a moment, as the stall watch has a file of /proc, is gone when
-// it is looked for again.
+// it is looked for again; what reports read has been closed when they are written.
 std::vector<std::string> OpenDescriptors::leaks() const {
   constexpr int looks = 20;
   std::vector<std::string> leaks = look();
+  if (!leaks.empty()) greenroom::detail::wait_for_reports();
   for (int i = 1; i < looks && !leaks.empty(); ++i) {
     std::this_thread::sleep_for(std::chrono::milliseconds(1));
     const std::vector<std::string> again = look();

@@ -50,6 +50,8 @@ inline Actor& actor_of(Task& task) { return static_cast<Actor&>(*task.extension)
 Actor& current_actor();
 // The current actor, or null: no hub, hub work, or a greenlet that is none.
 Actor* current_actor_if_any() noexcept;
+// A greenlet of this hub as an actor. Throws std::logic_error on another hub, and if it has ended.
+Pid pid_of_greenlet(Task& task);
 // Says why an actor on a thread's own stack ends: nobody above it knows.
 void tell_if_thread(const Actor& actor, const ExitReason& reason) noexcept;
 
@@ -76,6 +78,10 @@ class EndingScope {
   EndingScope* next_;
   Uncancellable uncancellable_;
 };
+
+// TaskOps::stop and abandoned of every kind of actor.
+void stop_actor(Task& task) noexcept;
+void abandoned_actor(Task& task) noexcept;
 
 // What an actor's body has just thrown, as a reason; in a catch block.
 ExitReason reason_of_current_exception();

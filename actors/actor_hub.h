@@ -72,8 +72,13 @@ struct ActorExtras {
       orphaned_replies;  // lost by unwinding: answered when the reason is known
 };
 
-struct MessageTimers;
-struct PidLeases;
+// What only one other part knows the inside of, and ends with the hub.
+struct HubPart {
+  HubPart() = default;
+  virtual ~HubPart() = default;
+  HubPart(const HubPart&) = delete;
+  HubPart& operator=(const HubPart&) = delete;
+};
 
 // The actors' part of a hub.
 struct ActorHub final : HubExtension {
@@ -98,8 +103,8 @@ struct ActorHub final : HubExtension {
   EndingScope* endings = nullptr;    // of actors whose state and mail are being destroyed
   std::uint64_t next_reference = 0;  // a leased range of the process's monitor numbers
   std::uint64_t last_reference = 0;
-  std::unique_ptr<MessageTimers> timers;  // of send_after and send_interval
-  std::unique_ptr<PidLeases> leases;      // null: no spawn on another hub yet
+  std::unique_ptr<HubPart> timers;  // MessageTimers: of send_after and send_interval
+  std::unique_ptr<HubPart> leases;  // PidLeases; null: no spawn on another hub yet
 };
 
 // The actor that lives on this hub; null if it does not, is dead, or is on its way.

@@ -3,7 +3,6 @@
 #include <memory>
 #include <utility>
 
-#include "greenroom/actors/actor_hub.h"
 #include "greenroom/actors/placement.h"
 #include "greenroom/scheduler/crossing.h"
 #include "greenroom/scheduler/hub.h"
@@ -13,7 +12,7 @@ namespace greenroom::detail {
 std::uint64_t leased_number(Hub& here, Hub& home) {
   ActorHub& mine = ActorHub::of(here);
   if (!mine.leases) mine.leases = std::make_unique<PidLeases>();
-  PidLeases::Lease& lease = mine.leases->by_hub[home.id()];
+  PidLeases::Lease& lease = PidLeases::of(here).by_hub[home.id()];
   const std::uint64_t incarnation = ActorHub::of(home).incarnation;
   cross();
   // Numbers of a hub that has ended and had the same port are nobody's.
@@ -29,9 +28,8 @@ std::uint64_t leased_number(Hub& here, Hub& home) {
       auto numbers = ActorHub::of(target).pids.lease(PidTable::block_size);
       const std::uint64_t granter = ActorHub::of(target).incarnation;
       post_to_port(from, [to, granter, numbers = std::move(numbers)](Hub& asker) {
-        ActorHub& asking = ActorHub::of(asker);
-        if (!asking.leases) return;
-        PidLeases::Lease& granted = asking.leases->by_hub[to];
+        if (!ActorHub::of(asker).leases) return;
+        PidLeases::Lease& granted = PidLeases::of(asker).by_hub[to];
         if (granted.incarnation != granter) return;
         granted.is_asked = false;
         granted.numbers.insert(granted.numbers.end(), numbers.begin(), numbers.end());
@@ -42,7 +40,7 @@ std::uint64_t leased_number(Hub& here, Hub& home) {
 }
 
 void return_leased_number(Hub& here, Hub& home, std::uint64_t number) {
-  PidLeases::Lease& lease = ActorHub::of(here).leases->by_hub[home.id()];
+  PidLeases::Lease& lease = PidLeases::of(here).by_hub[home.id()];
   if (lease.incarnation == ActorHub::of(home).incarnation) lease.numbers.push_back(number);
 }
 

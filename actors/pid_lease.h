@@ -6,19 +6,19 @@
 #include <unordered_map>
 #include <vector>
 
-namespace greenroom {
-class Hub;
-}
+#include "greenroom/actors/actor_hub.h"
 
 namespace greenroom::detail {
 
-struct PidLeases {
+struct PidLeases final : HubPart {
   struct Lease {
     std::uint64_t incarnation = 0;  // of the hub that set the numbers aside
     std::vector<std::uint64_t> numbers;
     bool is_asked = false;  // for more
   };
   std::unordered_map<std::uint32_t, Lease> by_hub;
+  // Of a hub that has some.
+  static PidLeases& of(Hub& hub) { return static_cast<PidLeases&>(*ActorHub::of(hub).leases); }
 };
 
 // For an actor that is spawned `here` and will live on `home`, another hub.

@@ -18,4 +18,9 @@ void destroy_request(Message& message) noexcept {
   end_request(request, ops.block_size);
 }
 
+void refuse_request(Message& message, const ExitReason& reason) noexcept {
+  if (MessageAccess::kind(message) == MessageKind::request)
+    fail_reply(static_cast<Request&>(message).reply, reason);
+}
+
 }  // namespace greenroom::detail

@@ -71,6 +71,8 @@ Request& new_request(const RequestOps& ops);
 void end_request(Request& request, std::size_t block_size) noexcept;
 // With its value; one that is not answered fails its caller.
 void destroy_request(Message& message) noexcept;
+// Fails its caller, if it is not answered.
+void refuse_request(Message& message, const ExitReason& reason) noexcept;
 
 // What S::handle(M) is.
 
@@ -193,7 +195,7 @@ void invoke_handler(void* state, Request& request) {
 
 template <class S, class M>
 inline constexpr RequestOps request_ops{
-    {&typeid(M), type_name_hash<M>(), &destroy_request},
+    {&typeid(M), type_name_hash<M>(), &destroy_request, &refuse_request},
     &typeid(S),
     &invoke_handler<S, M>,
     std::is_trivially_destructible_v<M> ? nullptr : &destroy_value<M>,

@@ -3,7 +3,6 @@
 #include <cassert>
 
 #include "greenroom/actors/actor_hub.h"
-#include "greenroom/actors/request.h"
 #include "greenroom/scheduler/interrupt.h"
 
 namespace greenroom::detail {
@@ -32,8 +31,7 @@ void deliver_signal(Hub& hub, PostNode& node) {
 
 // Tells whoever waits for the reply to a message that is not delivered.
 void refuse(Message& message, const ExitReason& reason) noexcept {
-  if (MessageAccess::kind(message) == MessageKind::request)
-    fail_reply(static_cast<Request&>(message).reply, reason);
+  if (const auto refuse_it = MessageAccess::type(message).refuse) refuse_it(message, reason);
 }
 
 void deliver_message(Hub& hub, PostNode& node) {

@@ -23,9 +23,6 @@ struct ActorTask : Task {
   Actor actor;
 };
 
-void stop_actor(Task& task) noexcept;
-void abandoned_actor(Task& task) noexcept;
-
 // What a spawn is to do besides starting the actor.
 struct SpawnRequest {
   const SpawnOptions* options = nullptr;  // null: all defaults

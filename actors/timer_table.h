@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <memory>
 
+#include "greenroom/actors/actor_hub.h"
 #include "greenroom/actors/timers.h"
 #include "greenroom/scheduler/hub.h"
 #include "greenroom/scheduler/timer_wheel.h"
@@ -21,9 +22,13 @@ struct MessageTimer final : TimerNode {
   TimedMessage make;
 };
 
-struct MessageTimers {
+struct MessageTimers final : HubPart {
   explicit MessageTimers(Hub& owner) : hub(owner) {}
-  ~MessageTimers();
+  ~MessageTimers() override;
+  // Null on a hub that never had one.
+  static MessageTimers* of_if_any(const ActorHub& actors) {
+    return static_cast<MessageTimers*>(actors.timers.get());
+  }
   Hub& hub;
   using ById = boost::unordered_flat_map<std::uint64_t, std::unique_ptr<MessageTimer>>;
   ById by_id;

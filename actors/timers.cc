@@ -20,7 +20,7 @@ constexpr unsigned hub_shift = 48;
 MessageTimers& timers_of(Hub& hub) {
   ActorHub& actors = ActorHub::of(hub);
   if (!actors.timers) actors.timers = std::make_unique<MessageTimers>(hub);
-  return *actors.timers;
+  return static_cast<MessageTimers&>(*actors.timers);
 }
 
 // The target has ended, as far as this hub knows: then nothing is sent any more.

@@ -40,8 +40,6 @@ MessagePointer message_of(T&& message) {
 }
 
 Pid pid_of_name(std::string_view name);  // throws NoSuchName
-// A greenlet of this hub as an actor.
-Pid pid_of_greenlet(Task& task);
 
 }  // namespace detail
 

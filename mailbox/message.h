@@ -20,6 +20,7 @@
 
 namespace greenroom {
 
+class ExitReason;
 class Message;
 
 namespace detail {
@@ -31,6 +32,9 @@ struct TypeOps {
   std::uint64_t name_hash;
   void (*destroy)(
       Message& message) noexcept;  // the whole message, value included; gives the block back
+  // It will not be delivered, for that reason: tells whoever waits for an answer. Null: nobody
+  // does, as of plain mail.
+  void (*refuse)(Message& message, const ExitReason& reason) noexcept = nullptr;
 };
 
 template <class T>

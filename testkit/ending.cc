@@ -23,6 +23,7 @@ namespace greenroom::testkit::detail {
 
 using greenroom::detail::ActorHub;
 using greenroom::detail::is_own_task;
+using greenroom::detail::MessageTimers;
 using greenroom::detail::Task;
 
 namespace {
@@ -44,7 +45,8 @@ std::vector<std::string> leaks_of(Hub& hub) {
   }
   const ActorHub& actors = ActorHub::of(hub);
   // Mail that is still to be sent, to the dead, is forgotten with the hub.
-  const std::size_t mail = actors.timers ? actors.timers->by_id.size() : 0;
+  const MessageTimers* const timers = MessageTimers::of_if_any(actors);
+  const std::size_t mail = timers ? timers->by_id.size() : 0;
   if (hub.timers().size() > mail)
     leaks.push_back(std::to_string(hub.timers().size() - mail) + " timers are armed");
   for (const std::string& name : registered()) {

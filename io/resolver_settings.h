@@ -4,7 +4,7 @@
 
 #include <cstdint>
 
-#include "greenroom/io/dns.h"
+#include "greenroom/io/dns_options.h"
 
 namespace greenroom::detail {
 

@@ -5,8 +5,8 @@
 #include <string>
 #include <vector>
 
-#include "examples/gevent/failure.h"
-#include "examples/gevent/flags.h"
+#include "greenroom/examples/gevent/failure.h"
+#include "greenroom/examples/gevent/flags.h"
 #include "greenroom/mailbox/queue.h"
 #include "greenroom/scheduler/green.h"
 
@@ -95,7 +95,7 @@ int main(int argc, char** argv) {
   Flags flags(argc, argv, 0.01);
   const int pairs = flags.count("pairs", 1, "how many play");
   const Rules rules{.messages = flags.count("messages", 4, "how many each pinger hears"),
-                    .fail_at = flags.count("fail-at", 0, "which it throws at; 0: none"),
+                    .fail_at = flags.count("fail-at", 0, "which it throws at (0: none)"),
                     .pause = flags.time("pause", 0, "how long each rests after a message"),
                     .patience = flags.limit("timeout", 0, "how long each waits for a message")};
   flags.check();

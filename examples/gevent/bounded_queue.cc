@@ -4,8 +4,8 @@
 #include <string>
 #include <vector>
 
-#include "examples/gevent/failure.h"
-#include "examples/gevent/flags.h"
+#include "greenroom/examples/gevent/failure.h"
+#include "greenroom/examples/gevent/flags.h"
 #include "greenroom/mailbox/queue.h"
 #include "greenroom/scheduler/green.h"
 
@@ -26,11 +26,12 @@ int main(int argc, char** argv) {
   Flags flags(argc, argv, 1);
   const int workers = flags.count("workers", 3, "how many take tasks");
   const int tasks = flags.count("tasks", 19, "how many the boss has");
-  const int max_size = flags.count("max-size", 3, "how many the queue has room for; 0: for all");
+  const int max_size = flags.count("max-size", 3, "how many the queue has room for (0: for all)");
   const auto pause = flags.time("pause", 0, "how long a worker rests after a task");
   const Wait timeout = flags.limit("timeout", 1, "how long a worker waits for a task");
   const Wait patience = flags.limit("patience", 0, "how long the boss waits for room");
-  const int fail_every = flags.count("fail-every", 0, "every Nth worker throws at a task; 0: none");
+  const int fail_every =
+      flags.count("fail-every", 0, "every Nth worker throws at a task (0: none)");
   flags.check();
 
   green::Queue<int> queue({.max_size = static_cast<std::size_t>(max_size)});

@@ -4,8 +4,8 @@
 #include <string>
 #include <vector>
 
-#include "examples/gevent/failure.h"
-#include "examples/gevent/flags.h"
+#include "greenroom/examples/gevent/failure.h"
+#include "greenroom/examples/gevent/flags.h"
 #include "greenroom/scheduler/green.h"
 
 using namespace greenroom;
@@ -15,7 +15,7 @@ int main(int argc, char** argv) {
   const int pairs = flags.count("pairs", 1, "how many of foo and of bar there are");
   const int switches = flags.count("switches", 1, "how often each switches");
   const auto pause = flags.time("pause", 0, "how long it is away");
-  const int fail_every = flags.count("fail-every", 0, "every Nth foo throws; 0: none");
+  const int fail_every = flags.count("fail-every", 0, "every Nth foo throws (0: none)");
   flags.check();
 
   auto foo = [&](int number) {

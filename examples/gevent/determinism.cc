@@ -5,7 +5,7 @@
 #include <string>
 #include <vector>
 
-#include "examples/gevent/flags.h"
+#include "greenroom/examples/gevent/flags.h"
 #include "greenroom/scheduler/green.h"
 
 using namespace greenroom;
@@ -18,7 +18,7 @@ int main(int argc, char** argv) {
   const auto delay = flags.time("delay", 1, "how long the first task takes");
   const int stride = flags.count("stride", 0, "task i takes i * N % tasks units more");
   const auto unit = flags.time("step", 1, "what one of these is");
-  const int fail_every = flags.count("fail-every", 0, "every Nth task throws; 0: none");
+  const int fail_every = flags.count("fail-every", 0, "every Nth task throws (0: none)");
   flags.check();
 
   auto echo = [&](int i) {

@@ -4,8 +4,8 @@
 #include <string>
 #include <vector>
 
-#include "examples/gevent/failure.h"
-#include "examples/gevent/flags.h"
+#include "greenroom/examples/gevent/failure.h"
+#include "greenroom/examples/gevent/flags.h"
 #include "greenroom/scheduler/green.h"
 
 using namespace greenroom;
@@ -17,7 +17,7 @@ int main(int argc, char** argv) {
   const Wait timeout = flags.limit("timeout", 0, "how long each waits");
   const int readers = flags.count("readers", 1, "how many want the result");
   const int broken = flags.count("broken", 0, "1: the result is an error");
-  const int fail_every = flags.count("fail-every", 0, "every Nth waiter throws; 0: none");
+  const int fail_every = flags.count("fail-every", 0, "every Nth waiter throws (0: none)");
   flags.check();
 
   green::Event event;

@@ -1,5 +1,6 @@
-#include "examples/gevent/flags.h"
+#include "greenroom/examples/gevent/flags.h"
 
+#include <algorithm>
 #include <cmath>
 #include <cstdio>
 #include <cstdlib>
@@ -8,6 +9,7 @@
 namespace {
 
 constexpr double largest = 1e6;
+constexpr double longest = 1e9;  // seconds
 
 std::string to_text(double number) {
   char text[32];
@@ -47,21 +49,21 @@ int Flags::count(const std::string& name, int default_value, const std::string& 
 
 std::chrono::nanoseconds Flags::time(const std::string& name, double default_value,
                                      const std::string& help) {
-  const std::chrono::duration<double> seconds(number(name, default_value, help + ", in units") *
-                                              unit_);
+  const double units = number(name, default_value, help + ", in units");
+  const std::chrono::duration<double> seconds(std::min(units * unit_, longest));
   return std::chrono::duration_cast<std::chrono::nanoseconds>(seconds);
 }
 
 greenroom::Wait Flags::limit(const std::string& name, double default_value,
                              const std::string& help) {
-  const std::chrono::nanoseconds limit = time(name, default_value, help + "; 0: for ever");
+  const std::chrono::nanoseconds limit = time(name, default_value, help + " (0: for ever)");
   return limit > limit.zero() ? greenroom::Wait(limit) : greenroom::Wait::forever();
 }
 
 // The last one given counts.
 double Flags::number(const std::string& name, double default_value, const std::string& help) {
   help_ += "  --" + name + " N" + std::string(name.size() < 14 ? 14 - name.size() : 1, ' ') + help +
-           " (" + to_text(default_value) + ")\n";
+           "; default " + to_text(default_value) + "\n";
   double value = default_value;
   for (Given& given : given_) {
     if (given.name != name) continue;

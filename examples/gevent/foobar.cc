@@ -4,8 +4,8 @@
 #include <string>
 #include <vector>
 
-#include "examples/gevent/failure.h"
-#include "examples/gevent/flags.h"
+#include "greenroom/examples/gevent/failure.h"
+#include "greenroom/examples/gevent/flags.h"
 #include "greenroom/scheduler/green.h"
 
 using namespace greenroom;
@@ -16,7 +16,7 @@ int main(int argc, char** argv) {
   const int naps = flags.count("naps", 1, "how often each sleeps in between");
   const auto pause = flags.time("pause", 0, "how long it sleeps");
   const Wait timeout = flags.limit("timeout", 0, "how long main waits for all of them");
-  const int fail_every = flags.count("fail-every", 0, "every Nth throws before its bar; 0: none");
+  const int fail_every = flags.count("fail-every", 0, "every Nth throws before its bar (0: none)");
   flags.check();
 
   auto foobar = [&](int number) {

@@ -5,7 +5,7 @@
 #include <stdexcept>
 #include <string>
 
-#include "examples/gevent/flags.h"
+#include "greenroom/examples/gevent/flags.h"
 #include "greenroom/scheduler/green.h"
 
 using namespace greenroom;
@@ -33,9 +33,10 @@ int main(int argc, char** argv) {
   const int lines = flags.count("lines", 3, "how much each talks");
   const int tasks = flags.count("tasks", 3, "how many tasks there are");
   const int pool_size = flags.count("pool-size", 2, "how many run at the same time in the pool", 1);
-  const int max_size = flags.count("max-size", 0, "how many results may lie unread; 0: any number");
+  const int max_size =
+      flags.count("max-size", 0, "how many results may lie unread (0: any number)");
   const auto unit = flags.time("step", 1, "how much sooner each task ends than the one before");
-  const int fail_every = flags.count("fail-every", 0, "every Nth task throws; 0: none");
+  const int fail_every = flags.count("fail-every", 0, "every Nth task throws (0: none)");
   flags.check();
 
   auto check = [&](int task) {

@@ -5,8 +5,8 @@
 #include <string>
 #include <vector>
 
-#include "examples/gevent/failure.h"
-#include "examples/gevent/flags.h"
+#include "greenroom/examples/gevent/failure.h"
+#include "greenroom/examples/gevent/flags.h"
 #include "greenroom/scheduler/green.h"
 
 using namespace greenroom;
@@ -16,7 +16,7 @@ int main(int argc, char** argv) {
   const int greenlets = flags.count("greenlets", 2, "how many there are; only the first sets x");
   const int rounds = flags.count("rounds", 1, "how often each counts its own number up");
   const auto pause = flags.time("pause", 0, "how long it sleeps from one round to the next");
-  const int fail_every = flags.count("fail-every", 0, "every Nth throws in the end; 0: none");
+  const int fail_every = flags.count("fail-every", 0, "every Nth throws in the end (0: none)");
   flags.check();
 
   struct Stash {

@@ -5,8 +5,8 @@
 #include <string>
 #include <vector>
 
-#include "examples/gevent/failure.h"
-#include "examples/gevent/flags.h"
+#include "greenroom/examples/gevent/failure.h"
+#include "greenroom/examples/gevent/flags.h"
 #include "greenroom/scheduler/green.h"
 
 using namespace greenroom;
@@ -36,7 +36,7 @@ int main(int argc, char** argv) {
   const int second = flags.count("second", 3, "how many workers come after them");
   const auto pause = flags.time("pause", 0, "how long each is inside");
   const Wait timeout = flags.limit("timeout", 0, "how long each waits at the door");
-  const int fail_every = flags.count("fail-every", 0, "every Nth of the second throws; 0: none");
+  const int fail_every = flags.count("fail-every", 0, "every Nth of the second throws (0: none)");
   flags.check();
 
   green::BoundedSemaphore semaphore(permits);

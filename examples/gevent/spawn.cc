@@ -4,8 +4,8 @@
 #include <string>
 #include <vector>
 
-#include "examples/gevent/failure.h"
-#include "examples/gevent/flags.h"
+#include "greenroom/examples/gevent/failure.h"
+#include "greenroom/examples/gevent/flags.h"
 #include "greenroom/scheduler/green.h"
 
 using namespace greenroom;
@@ -49,7 +49,7 @@ int main(int argc, char** argv) {
   const int x = flags.count("x", 2, "what the lambda gets");
   const Wait timeout = flags.limit("timeout", 0, "how long main waits for all of them");
   const auto stay = flags.time("stay", 1, "how long the last one stays");
-  const int fail_every = flags.count("fail-every", 0, "every Nth throws; 0: none");
+  const int fail_every = flags.count("fail-every", 0, "every Nth throws (0: none)");
   flags.check();
 
   std::vector<green::Greenlet<>> all;

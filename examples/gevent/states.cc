@@ -5,8 +5,8 @@
 #include <string>
 #include <vector>
 
-#include "examples/gevent/failure.h"
-#include "examples/gevent/flags.h"
+#include "greenroom/examples/gevent/failure.h"
+#include "greenroom/examples/gevent/flags.h"
 #include "greenroom/scheduler/green.h"
 
 using namespace greenroom;
@@ -27,7 +27,7 @@ int main(int argc, char** argv) {
   const int greenlets = flags.count("greenlets", 2, "how many there are");
   const auto step = flags.time("step", 0, "number i takes i times this");
   const Wait timeout = flags.limit("timeout", 0, "how long main waits for all of them");
-  const int fail_every = flags.count("fail-every", 2, "every Nth throws; 0: none");
+  const int fail_every = flags.count("fail-every", 2, "every Nth throws (0: none)");
   flags.check();
 
   // The exception of one that fails stays in its greenlet, and is reported on stderr.

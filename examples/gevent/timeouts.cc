@@ -3,7 +3,7 @@
 #include <cstdio>
 #include <stdexcept>
 
-#include "examples/gevent/flags.h"
+#include "greenroom/examples/gevent/flags.h"
 #include "greenroom/scheduler/green.h"
 
 using namespace greenroom;
@@ -27,7 +27,7 @@ int main(int argc, char** argv) {
   const auto second = flags.time("second", 20, "the second");
   const auto third = flags.time("third", 20, "the third");
   const auto fourth = flags.time("fourth", 100, "the fourth");
-  const int fail_every = flags.count("fail-every", 0, "every Nth of the four throws; 0: none");
+  const int fail_every = flags.count("fail-every", 0, "every Nth of the four throws (0: none)");
   flags.check();
 
   auto work = [&](int number, std::chrono::nanoseconds time) {

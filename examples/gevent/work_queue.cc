@@ -4,8 +4,8 @@
 #include <string>
 #include <vector>
 
-#include "examples/gevent/failure.h"
-#include "examples/gevent/flags.h"
+#include "greenroom/examples/gevent/failure.h"
+#include "greenroom/examples/gevent/flags.h"
 #include "greenroom/mailbox/queue.h"
 #include "greenroom/scheduler/green.h"
 
@@ -29,7 +29,7 @@ int main(int argc, char** argv) {
   const auto pause = flags.time("pause", 0, "how long a worker rests after a task");
   const Wait timeout = flags.limit("timeout", 0, "how long main waits for the workers");
   const int fail_every =
-      flags.count("fail-every", 0, "every Nth task makes its worker throw; 0: none");
+      flags.count("fail-every", 0, "every Nth task makes its worker throw (0: none)");
   flags.check();
 
   green::Queue<int> queue;

@@ -12,6 +12,7 @@ using greenroom::detail::TaskState;
 SeededEnvironment::SeededEnvironment(const Simulation& simulation, std::uint64_t seed)
     : dice_(seed),
       has_many_hubs_(simulation.hubs > 1),
+      order_(simulation.order),
       kill_at_(simulation.kill_at),
       moment_(simulation.kill_moment),
       cross_at_(simulation.cross_at),
@@ -33,14 +34,14 @@ std::size_t SeededEnvironment::choose(std::size_t count) noexcept {
     kill(*victim_);
     drop_reference(*std::exchange(victim_, nullptr));
   }
-  const std::size_t chosen = dice_.below(count);
+  const std::size_t chosen = order_ == Order::fifo ? 0 : dice_.below(count);
   note(count << 16 | chosen);
   return chosen;
 }
 
 std::size_t SeededEnvironment::deliver(std::size_t count) noexcept {
-  const std::size_t delivered =
-      std::exchange(delivers_all_, false) ? count : dice_.below(count + 1);
+  const bool delivers_all = std::exchange(delivers_all_, false) || order_ == Order::fifo;
+  const std::size_t delivered = delivers_all ? count : dice_.below(count + 1);
   note(count << 16 | delivered);
   return delivered;
 }

@@ -89,6 +89,7 @@ class SeededEnvironment final : public greenroom::detail::Environment {
   bool delivers_all_ = false;
   int points_ = 0;
   const bool has_many_hubs_;
+  const Order order_;
   const int kill_at_;
   const KillMoment moment_;
   const int cross_at_;

@@ -38,6 +38,8 @@ namespace {
 using detail::SeededEnvironment;
 using greenroom::detail::ActorHub;
 using greenroom::detail::no_deadline;
+using greenroom::detail::Task;
+using greenroom::detail::TaskState;
 
 constexpr std::int64_t shutdown_grace = 1'000'000'000;
 constexpr std::int64_t kill_grace = 1'000'000'000;
@@ -88,6 +90,8 @@ class Simulator {
   Progress step();
   void find_ready_hubs(const Hub* but);
   void kill_parked_victim();
+  // Throws it here if the body cannot be thrown into.
+  void throw_into_body(const green::LoopExit& error);
   // Until nobody has anything to do at this time; false: that does not come.
   bool settle();
   // The time of the next event of any hub, or of the network.
@@ -184,12 +188,29 @@ void Simulator::run(detail::FirstActor& body) {
     if (step() == Progress::stepped) continue;
     const std::int64_t next = next_event();
     if (next == no_deadline) {
-      throw green::LoopExit(
-          "the simulation would block for ever: nothing is ready, armed or under way\n" + dump());
+      throw_into_body(green::LoopExit(
+          "the simulation would block for ever: nothing is ready, armed or under way\n" + dump()));
+    } else {
+      environment_.advance_to(next);
     }
-    environment_.advance_to(next);
   }
   ended_at_ = environment_.now();
+}
+
+// As hub work, on the body's hub.
+void Simulator::throw_into_body(const green::LoopExit& error) {
+  Hub& first = *hubs_.front();
+  bool is_delivered = false;
+  bool is_thrown = false;
+  first.post([&] {
+    is_delivered = true;
+    Task& body = *ActorHub::of(first).pids.find(body_.number)->task;
+    if (body.state != TaskState::parked || !greenroom::detail::can_throw_into(body)) return;
+    greenroom::detail::throw_into(body, std::make_exception_ptr(error));
+    is_thrown = body.state != TaskState::parked;
+  });
+  while (!is_delivered) step();
+  if (!is_thrown) throw error;
 }
 
 std::size_t Simulator::task_count() const {

@@ -52,6 +52,12 @@ enum class KillMoment : std::uint8_t {
   resuming,  // when it has been woken, and so perhaps been given something, but has not run yet
 };
 
+// Which of a hub's ready tasks goes on.
+enum class Order : std::uint8_t {
+  seeded,  // one that the seed chooses: what nobody promises, a test must not rely on
+  fifo,    // the one that has been ready longest, as on a real hub: what gevent promises of one hub
+};
+
 // Besides what a simulation chooses from one suspension to the next: with several hubs, one may be
 // stopped in the middle of a call, at a *crossing*, where another hub's thread could act at that
 // moment: before or after it takes or gives back a lock that hubs share, sends to another hub, or
@@ -67,6 +73,9 @@ struct Simulation {
   // The hub that comes to this crossing is stopped there until the others have nothing to do, or
   // have done as many steps as the seed chooses; -1: crossings are chosen by the seed.
   int cross_at = -1;
+  // With fifo all that has come to a hub's inbox arrives at once, too. Which hub goes on, what the
+  // network does and crossings remain the seed's.
+  Order order = Order::seeded;
 };
 
 // How a simulation went.
@@ -82,7 +91,9 @@ struct SimulationReport {
 
 // Runs the body as the first actor of hub 0 until it ends, then ends what is left as run_actors
 // does. Which hub goes on, which of its ready tasks, and how much of its inbox arrives is chosen by
-// the seed; the clock starts at a fixed time and jumps to the next event when nobody is ready.
+// the seed; the clock starts at a fixed time and jumps to the next event when nobody is ready. When
+// nothing can ever wake the body any more, it gets a green::LoopExit, as a thread's own greenlet
+// does; it may catch that and go on.
 // Suspension points are counted over all tasks but the body, which is the observer: what is to be
 // killed it spawns. A server that waits for mail is at a suspension point. The victim gets what
 // exit(pid, kill) gives an actor and kill() a greenlet.

@@ -28,8 +28,6 @@ APT_LINE = "sudo apt-get install --yes --no-install-recommends python3-gevent"
 FOLDER = os.path.dirname(os.path.abspath(__file__))
 AT_ONCE = 4  # pairs: they sleep most of the time
 PATIENT = 10  # how many times longer a unit is when a difference may be the machine's
-TIMED_OUT = re.compile(r"\blate\b|timed out|TooLong|No answer|no way in|Nobody writes|queue is full"
-                       r"|Quitting time!")
 
 
 class Comparison:
@@ -74,7 +72,8 @@ class Comparison:
         return "Traceback" in self.results[0][2]
 
     def has_timed_out(self):
-        return TIMED_OUT.search(self.output()) is not None
+        words = settings.TIMED_OUT.get(self.name)
+        return bool(words and re.search(words, self.output()))
 
     def show(self):
         print("\n%s differs:" % self.name)

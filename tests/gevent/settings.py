@@ -198,3 +198,16 @@ PROGRAMS = {
     "timeouts": timeouts,
     "work_queue": work_queue,
 }
+
+# What a program prints when a wait of its own has timed out.
+TIMED_OUT = {
+    "actors": "Nobody writes",
+    "bounded_queue": "Quitting time|queue is full",
+    "events": "too late|No answer",
+    "foobar": "late",
+    "semaphore": "no way in",
+    "spawn": "late",
+    "states": "late",
+    "timeouts": "timed out|TooLong|disturbed",
+    "work_queue": "late",
+}

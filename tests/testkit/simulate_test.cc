@@ -275,6 +275,27 @@ TEST(WrongProgram, ADeadlockIsFoundAndListed) {
   EXPECT_THROW(simulate({.hubs = 2}, [] { receive([](int) {}); }), green::LoopExit);
 }
 
+TEST(WrongProgram, TheBodyMayCatchADeadlockAndGoOn) {
+  for (std::uint64_t seed = 0; seed < 20; ++seed) {
+    simulate({.seed = seed, .hubs = 3}, [] {
+      green::Event event;
+      EXPECT_THROW(event.wait(), green::LoopExit);
+      EXPECT_THROW(event.wait(), green::LoopExit);
+      const auto setter = green::spawn([&] { event.set(); });
+      EXPECT_TRUE(event.wait());
+    });
+  }
+}
+
+TEST(WrongProgram, ADeadlockOfABodyThatCannotBeThrownIntoIsFound) {
+  EXPECT_THROW(simulate({},
+                        [] {
+                          const Uncancellable whatever_happens;
+                          green::Event().wait();
+                        }),
+               green::LoopExit);
+}
+
 TEST(WrongProgram, ALivelockIsFoundAndListed) {
   const std::string text = text_of([] {
     simulate({.max_steps = 1000}, [] {

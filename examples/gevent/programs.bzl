@@ -1,0 +1,14 @@
+"""The programs of this folder, by name: for its own tests and those in tests/gevent."""
+
+PROGRAMS = [
+    "actors",
+    "bounded_queue",
+    "context_switch",
+    "events",
+    "foobar",
+    "semaphore",
+    "spawn",
+    "states",
+    "timeouts",
+    "work_queue",
+]

@@ -1,0 +1,114 @@
+// The programs of examples/gevent on a virtual clock: a thousand runs print one thing, what gevent
+// prints, though their time unit is an hour.
+#include <fcntl.h>
+#include <gtest/gtest.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstdio>
+#include <fstream>
+#include <set>
+#include <sstream>
+#include <string>
+#include <system_error>
+
+#include "greenroom/testkit/testkit.h"
+
+// Each main of these programs, by the name that BUILD gives it.
+using Main = int(int, char**);
+Main actors_main, bounded_queue_main, context_switch_main, events_main, foobar_main, semaphore_main,
+    spawn_main, states_main, timeouts_main, work_queue_main;
+
+namespace greenroom {
+namespace {
+
+// While it lasts, what is written to a descriptor goes into memory.
+class Capture {
+ public:
+  explicit Capture(int fd)
+      : fd_(fd), saved_(checked(dup(fd))), memory_(checked(memfd_create("capture", MFD_CLOEXEC))) {
+    std::fflush(nullptr);
+    checked(dup2(memory_, fd_));
+  }
+  ~Capture() {
+    std::fflush(nullptr);
+    dup2(saved_, fd_);
+    close(saved_);
+    close(memory_);
+  }
+  Capture(const Capture&) = delete;
+  Capture& operator=(const Capture&) = delete;
+
+  // What has been written since the last call.
+  std::string take() {
+    std::fflush(nullptr);
+    std::string text(static_cast<std::size_t>(checked(lseek(memory_, 0, SEEK_CUR))), '\0');
+    checked(pread(memory_, text.data(), text.size(), 0));
+    checked(ftruncate(memory_, 0));
+    checked(lseek(memory_, 0, SEEK_SET));
+    return text;
+  }
+
+ private:
+  template <class T>
+  static T checked(T result) {
+    if (result < 0) throw std::system_error(errno, std::generic_category(), "Capture");
+    return result;
+  }
+
+  const int fd_;
+  const int saved_;
+  const int memory_;
+};
+
+struct Program {
+  const char* name;
+  Main* main;
+};
+
+void PrintTo(const Program& program, std::ostream* out) { *out << program.name; }
+
+class Programs : public testing::TestWithParam<Program> {};
+
+std::string golden_of(const Program& program) {
+  std::ifstream file("examples/gevent/" + std::string(program.name) + ".txt");
+  std::stringstream text;
+  text << file.rdbuf();
+  return text.str();
+}
+
+TEST_P(Programs, PrintWhatGeventPrintsInEachOfAThousandRuns) {
+  const Program& program = GetParam();
+  std::set<std::string> outputs;
+  std::set<int> statuses;
+  {
+    Capture out(STDOUT_FILENO);
+    Capture reports(STDERR_FILENO);  // of greenlets that throw, as they are to
+    for (int run = 0; run < testkit::scale(1000); ++run) {
+      const testkit::Simulation simulation{.seed = static_cast<std::uint64_t>(run),
+                                           .order = testkit::Order::fifo};
+      testkit::simulate(simulation, [&] {
+        std::string name = program.name, flag = "--unit", hour = "3600";
+        char* arguments[] = {name.data(), flag.data(), hour.data(), nullptr};
+        statuses.insert(program.main(3, arguments));
+      });
+      outputs.insert(out.take());
+      reports.take();
+    }
+  }
+  EXPECT_EQ(outputs, std::set{golden_of(program)});
+  EXPECT_EQ(statuses, std::set{0});
+}
+
+INSTANTIATE_TEST_SUITE_P(
+    OfGevent, Programs,
+    testing::Values(Program{"actors", actors_main}, Program{"bounded_queue", bounded_queue_main},
+                    Program{"context_switch", context_switch_main}, Program{"events", events_main},
+                    Program{"foobar", foobar_main}, Program{"semaphore", semaphore_main},
+                    Program{"spawn", spawn_main}, Program{"states", states_main},
+                    Program{"timeouts", timeouts_main}, Program{"work_queue", work_queue_main}),
+    [](const auto& info) { return std::string(info.param.name); });
+
+}  // namespace
+}  // namespace greenroom

@@ -5,6 +5,7 @@
 // it.
 #pragma once
 
+#include <algorithm>
 #include <cstddef>
 #include <exception>
 #include <memory>
@@ -144,14 +145,15 @@ std::vector<ResultOf<F, Range>> Group::map(F f, Range&& range) {
       }
       results.push_back(detail::take_result<Return>(greenlet.task()));
     }
-    if (!failed) yield();
+    yield();  // who is ready runs before an error comes to the caller and ends the rest
   } catch (...) {
     detail::end_greenlets(started);
     throw;
   }
   if (failed) {
+    const bool is_last = std::ranges::all_of(started, [](const auto& one) { return one.ready(); });
     detail::end_greenlets(started);
-    yield();
+    if (!is_last) yield();  // those that were ended leave the group
     detail::rethrow_end(failed->task());
   }
   return results;

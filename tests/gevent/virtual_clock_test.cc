@@ -17,8 +17,9 @@
 
 // Each main of these programs, by the name that BUILD gives it.
 using Main = int(int, char**);
-Main actors_main, bounded_queue_main, context_switch_main, events_main, foobar_main, semaphore_main,
-    spawn_main, states_main, timeouts_main, work_queue_main;
+Main actors_main, bounded_queue_main, context_switch_main, determinism_main, events_main,
+    foobar_main, groups_main, semaphore_main, spawn_main, states_main, timeouts_main,
+    work_queue_main;
 
 namespace greenroom {
 namespace {

@@ -1,6 +1,7 @@
 // The same greenlets in the same pool give the same results in the same order, run after run.
 #include <cstdio>
-#include <ranges>
+#include <numeric>
+#include <optional>
 #include <stdexcept>
 #include <string>
 #include <vector>
@@ -28,11 +29,13 @@ int main(int argc, char** argv) {
     return i;
   };
 
+  std::vector<int> range(static_cast<std::size_t>(tasks));
+  std::iota(range.begin(), range.end(), 0);
   // Errors come at their place among the results, and the results go on after them.
   green::Pool pool(pool_size);
   auto run = [&] {
     std::string text;
-    auto results = pool.imap_unordered(echo, std::views::iota(0, tasks));
+    auto results = pool.imap_unordered(echo, range);
     for (bool is_over = false; !is_over;) {
       std::string item;
       try {

@@ -1,9 +1,10 @@
 // Groups and pools: greenlets that are waited for together, and mapped over a range.
 #include <cstdio>
+#include <numeric>
 #include <optional>
-#include <ranges>
 #include <stdexcept>
 #include <string>
+#include <vector>
 
 #include "greenroom/examples/gevent/flags.h"
 #include "greenroom/scheduler/green.h"
@@ -31,6 +32,8 @@ void print_all(green::Results<R> results) {
 int main(int argc, char** argv) {
   Flags flags(argc, argv, 0.05);
   const int lines = flags.count("lines", 3, "how much each talks");
+  const auto pause = flags.time("pause", 0, "how long each rests after a line");
+  const Wait timeout = flags.limit("timeout", 0, "how long main waits for those who talk");
   const int tasks = flags.count("tasks", 3, "how many tasks there are");
   const int pool_size = flags.count("pool-size", 2, "how many run at the same time in the pool", 1);
   const int max_size =
@@ -45,7 +48,10 @@ int main(int argc, char** argv) {
   };
 
   auto talk = [&](const char* word) {
-    for (int line = 0; line < lines; ++line) std::puts(word);
+    for (int line = 0; line < lines; ++line) {
+      std::puts(word);
+      if (pause > pause.zero()) sleep(pause);
+    }
   };
   green::Group talkers;
   const green::Greenlet<> bar = green::spawn(talk, "bar");
@@ -53,11 +59,12 @@ int main(int argc, char** argv) {
   const green::Greenlet<> fizz = green::spawn(talk, "fizz");
   talkers.add(bar);
   talkers.add(foo);
-  talkers.join();
+  if (!talkers.join(timeout)) std::puts("They still talk");
   talkers.add(fizz);
   talkers.join();
 
-  const auto range = std::views::iota(0, tasks);
+  std::vector<int> range(static_cast<std::size_t>(tasks));
+  std::iota(range.begin(), range.end(), 0);
   green::Group group;
   group.map([&](int) { std::printf("Size of group %zu\n", group.size()); }, range);
 

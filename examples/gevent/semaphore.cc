@@ -58,10 +58,11 @@ int main(int argc, char** argv) {
     std::printf("Worker %d released semaphore\n", number);
   };
 
-  auto run = [](int from, int to, const std::function<void(int)>& worker) {
+  green::Pool pool;
+  auto run = [&](int from, int to, const std::function<void(int)>& worker) {
     std::vector<green::Greenlet<>> all;
-    for (int number = from; number < to; ++number) all.push_back(green::spawn(worker, number));
-    green::joinall(all);
+    for (int number = from; number < to; ++number) all.push_back(pool.spawn(worker, number));
+    pool.join();
     for (const green::Greenlet<>& greenlet : all) {
       if (const std::string failure = failure_of(greenlet); !failure.empty())
         std::printf("Worker %td %s\n", from + (&greenlet - all.data()), failure.c_str());

@@ -5,6 +5,8 @@ from flags import Flags, fails
 
 arguments = Flags(unit=0.05)
 arguments.count("lines", 3)
+arguments.time("pause", 0)
+arguments.limit("timeout", 0)
 arguments.count("tasks", 3)
 arguments.count("pool-size", 2)
 arguments.count("max-size", 0)
@@ -21,6 +23,8 @@ def check(task):
 def talk(word):
     for _ in range(flags.lines):
         print(word)
+        if flags.pause > 0:
+            gevent.sleep(flags.pause)
 
 
 def intensive(task):
@@ -43,7 +47,8 @@ talkers = Group()
 bar, foo, fizz = [gevent.spawn(talk, word) for word in ("bar", "foo", "fizz")]
 talkers.add(bar)
 talkers.add(foo)
-talkers.join()
+if not talkers.join(timeout=flags.timeout):
+    print("They still talk")
 talkers.add(fizz)
 talkers.join()
 

@@ -2,6 +2,7 @@ from contextlib import contextmanager
 
 import gevent
 from gevent.lock import BoundedSemaphore
+from gevent.pool import Pool
 
 from flags import Flags, fails
 
@@ -15,6 +16,7 @@ arguments.count("fail-every", 0)
 flags = arguments.parse()
 
 semaphore = BoundedSemaphore(flags.permits)
+pool = Pool()
 
 
 def enter(number):
@@ -48,8 +50,8 @@ def by_guard(number):
 
 
 def run(numbers, worker):
-    workers = [gevent.spawn(worker, number) for number in numbers]
-    gevent.joinall(workers)
+    workers = [pool.spawn(worker, number) for number in numbers]
+    pool.join()
     for number, greenlet in zip(numbers, workers):
         if not greenlet.successful():
             print("Worker %d %s" % (number, greenlet.exception))

@@ -139,9 +139,12 @@ def bounded_queue(dice):
 
 
 def groups(dice):
+    lines, pause = dice.randrange(5), dice.choice([0, 1])
     tasks, max_size = dice.randrange(9), dice.choice([0, 0, dice.randint(1, 4)])
     return {
-        "lines": dice.randrange(5),
+        "lines": lines,
+        "pause": pause,
+        "timeout": some_time(dice, lines) if pause else 0,
         "tasks": tasks,
         "pool-size": dice.randint(1, 6),
         "max-size": max_size,
@@ -205,6 +208,7 @@ TIMED_OUT = {
     "bounded_queue": "Quitting time|queue is full",
     "events": "too late|No answer",
     "foobar": "late",
+    "groups": "still talk",
     "semaphore": "no way in",
     "spawn": "late",
     "states": "late",

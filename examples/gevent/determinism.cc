@@ -35,19 +35,17 @@ int main(int argc, char** argv) {
   green::Pool pool(pool_size);
   auto run = [&] {
     std::string text;
+    auto append = [&](const std::string& item) { text += (text.empty() ? "" : ", ") + item; };
     auto results = pool.imap_unordered(echo, range);
-    for (bool is_over = false; !is_over;) {
-      std::string item;
+    for (;;) {
       try {
         const std::optional<int> result = results.next();
-        is_over = !result;
-        if (result) item = std::to_string(*result);
+        if (!result) return "[" + text + "]";
+        append(std::to_string(*result));
       } catch (const std::exception& error) {
-        item = error.what();
+        append(error.what());
       }
-      if (!is_over) text += (text.empty() ? "" : ", ") + item;
     }
-    return "[" + text + "]";
   };
 
   const std::string first = run();

@@ -122,7 +122,6 @@ int main(int argc, char** argv) {
     if (const std::string failure = failure_of(greenlet); !failure.empty() && failure != "late")
       std::puts(failure.c_str());
   }
-  // The actors are gone at the end of main: their greenlets must be, too.
-  green::killall(all);
+  green::killall(all);  // before the actors are gone
   return 0;
 }

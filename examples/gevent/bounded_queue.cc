@@ -70,5 +70,6 @@ int main(int argc, char** argv) {
     if (const std::string failure = failure_of(greenlet); !failure.empty())
       std::puts(failure.c_str());
   }
+  green::killall(all);  // before the queue is gone, in which they wait
   return 0;
 }

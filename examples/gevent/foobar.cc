@@ -19,7 +19,7 @@ int main(int argc, char** argv) {
   const int fail_every = flags.count("fail-every", 0, "every Nth throws before its bar (0: none)");
   flags.check();
 
-  auto foobar = [&](int number) {
+  auto foobar = [=](int number) {
     std::puts("foo");
     for (int nap = 0; nap < naps; ++nap) sleep(pause);
     if (fail_every > 0 && number % fail_every == 0)

@@ -31,7 +31,7 @@ int main(int argc, char** argv) {
   flags.check();
 
   // The exception of one that fails stays in its greenlet, and is reported on stderr.
-  auto play = [&](int number) -> std::string {
+  auto play = [=](int number) -> std::string {
     if (step > step.zero()) sleep(number * step);
     if (fail_every > 0 && number % fail_every == 0)
       throw std::runtime_error("You fail at failing.");

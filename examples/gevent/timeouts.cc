@@ -30,7 +30,7 @@ int main(int argc, char** argv) {
   const int fail_every = flags.count("fail-every", 0, "every Nth of the four throws (0: none)");
   flags.check();
 
-  auto work = [&](int number, std::chrono::nanoseconds time) {
+  auto work = [=](int number, std::chrono::nanoseconds time) {
     sleep(time);
     if (fail_every > 0 && number % fail_every == 0) throw std::runtime_error("no result");
   };

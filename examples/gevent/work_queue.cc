@@ -57,5 +57,6 @@ int main(int argc, char** argv) {
       std::puts(failure.c_str());
   }
   if (!queue.empty()) std::printf("%zu tasks are left\n", queue.size());
+  green::killall(all);  // before the queue is gone
   return 0;
 }

@@ -127,11 +127,15 @@ def work_queue(dice):
 
 
 def bounded_queue(dice):
+    workers, max_size = dice.randrange(9), dice.randrange(7)
+    # Workers who sleep at the same time wake within microseconds of each other. If the boss waits for
+    # them, the kernel decides how many of them run before he does.
+    is_decided = workers <= 1 or max_size == 0
     return {
-        "workers": dice.randrange(9),
+        "workers": workers,
         "tasks": dice.randrange(31),
-        "max-size": dice.randrange(7),
-        "pause": dice.choice([0, 0, 1]),
+        "max-size": max_size,
+        "pause": dice.choice([0, 1]) if is_decided else 0,
         "timeout": dice.choice([0, dice.randint(1, 3) + 0.4]),
         "patience": dice.choice([0, dice.randint(1, 3) + 0.7]),
         "fail-every": every(dice),
@@ -156,12 +160,16 @@ def groups(dice):
 
 def semaphore(dice):
     timeout = some_time(dice, 4)
+    # Nobody comes in without a permit, and main would wait for ever.
+    permits = dice.randrange(8) if timeout else dice.randint(1, 7)
+    first, second = dice.randrange(7), dice.randrange(7)
+    # As in bounded_queue: of those who sleep inside at the same time nobody may be waited for.
+    is_decided = permits <= 1 or permits >= max(first, second)
     return {
-        # Nobody comes in without a permit, and main would wait for ever.
-        "permits": dice.randrange(5) if timeout else dice.randint(1, 4),
-        "first": dice.randrange(7),
-        "second": dice.randrange(7),
-        "pause": dice.choice([0, 1]),
+        "permits": permits,
+        "first": first,
+        "second": second,
+        "pause": dice.choice([0, 1]) if is_decided else 0,
         "timeout": timeout,
         "fail-every": every(dice),
     }

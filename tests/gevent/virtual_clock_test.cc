@@ -7,6 +7,7 @@
 
 #include <cerrno>
 #include <cstdio>
+#include <filesystem>
 #include <fstream>
 #include <set>
 #include <sstream>
@@ -70,7 +71,7 @@ struct Program {
 
 void PrintTo(const Program& program, std::ostream* out) { *out << program.name; }
 
-class Programs : public testing::TestWithParam<Program> {};
+class Runs : public testing::TestWithParam<Program> {};
 
 std::string golden_of(const Program& program) {
   std::ifstream file("examples/gevent/" + std::string(program.name) + ".txt");
@@ -79,7 +80,7 @@ std::string golden_of(const Program& program) {
   return text.str();
 }
 
-TEST_P(Programs, PrintWhatGeventPrintsInEachOfAThousandRuns) {
+TEST_P(Runs, PrintWhatGeventPrintsInEachOfAThousandRuns) {
   const Program& program = GetParam();
   std::set<std::string> outputs;
   std::set<int> statuses;
@@ -102,14 +103,31 @@ TEST_P(Programs, PrintWhatGeventPrintsInEachOfAThousandRuns) {
   EXPECT_EQ(statuses, std::set{0});
 }
 
-INSTANTIATE_TEST_SUITE_P(
-    OfGevent, Programs,
-    testing::Values(Program{"actors", actors_main}, Program{"bounded_queue", bounded_queue_main},
-                    Program{"context_switch", context_switch_main}, Program{"events", events_main},
-                    Program{"foobar", foobar_main}, Program{"semaphore", semaphore_main},
-                    Program{"spawn", spawn_main}, Program{"states", states_main},
-                    Program{"timeouts", timeouts_main}, Program{"work_queue", work_queue_main}),
-    [](const auto& info) { return std::string(info.param.name); });
+constexpr Program programs[] = {
+    {"actors", actors_main},
+    {"bounded_queue", bounded_queue_main},
+    {"context_switch", context_switch_main},
+    {"determinism", determinism_main},
+    {"events", events_main},
+    {"foobar", foobar_main},
+    {"groups", groups_main},
+    {"semaphore", semaphore_main},
+    {"spawn", spawn_main},
+    {"states", states_main},
+    {"timeouts", timeouts_main},
+    {"work_queue", work_queue_main},
+};
+
+INSTANTIATE_TEST_SUITE_P(OfPrograms, Runs, testing::ValuesIn(programs),
+                         [](const auto& info) { return std::string(info.param.name); });
+
+TEST(Programs, AreAllHere) {
+  std::set<std::string> here, golden;
+  for (const Program& program : programs) here.insert(program.name);
+  for (const auto& file : std::filesystem::directory_iterator("examples/gevent"))
+    golden.insert(file.path().stem());
+  EXPECT_EQ(here, golden);
+}
 
 }  // namespace
 }  // namespace greenroom

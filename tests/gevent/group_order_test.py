@@ -7,7 +7,8 @@ No time passes in them: greenlets yield, and that is all they wait for besides e
 are different here and so not in them: what a failed map has started ends with it (the last item of a
 map may fail, and only that one), and who waits for room in a pool is not overtaken by a late comer
 (each actor has a bounded pool of its own, and all share one without a bound; who is to call apply()
-inside its pool stays in it).
+inside its pool stays in it). And gevent's Event wakes whoever waits when its notifier runs, those
+included who came when it had been cleared again; so a pool is joined by one actor only.
 """
 import argparse
 import random
@@ -119,7 +120,7 @@ class Program:
 
 def make_step(dice, own, letters):
     verb = dice.choice(letters)
-    pool = 0 if verb == "A" else dice.choice([0, own, own])
+    pool = 0 if verb == "A" else own if verb == "j" else dice.choice([0, own, own])
     if verb in "ygjdxk":
         return verb + ("" if verb in "yg" else str(pool))
     yields = dice.randrange(4)

@@ -2,6 +2,8 @@
 // run.
 #pragma once
 
+#include <stdexcept>
+
 #include "greenroom/actors/call_error.h"
 #include "greenroom/actors/crash_report.h"
 #include "greenroom/actors/exit_reason.h"
@@ -27,7 +29,8 @@ namespace greenroom {
 
 template <class T>
 Pid green::Greenlet<T>::pid() const {
-  return detail::pid_of_greenlet(task());
+  if (ready()) throw std::logic_error("greenroom: Greenlet::pid() of a greenlet that has ended");
+  return detail::pid_of_greenlet(detail::task_behind(task()));
 }
 
 }  // namespace greenroom

@@ -103,6 +103,7 @@ void end_server(ServerTask& task, const ExitReason& reason) noexcept {
     message.reset();
     task.start.reset();
     if (std::exchange(task.actor.has_state, false)) task.server_ops->destroy_state(task.server());
+    end_locals(task);
   }
   if (starter && task.actor.extras) {
     // The starter hears of it by StartError, not by an exit signal.

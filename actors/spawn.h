@@ -61,6 +61,10 @@ struct ActorBody final : ActorTask {
       const EndingScope ending(actor);
       call.reset();
     }
+    if (interrupts) [[unlikely]] {
+      const EndingScope ending(actor);
+      end_locals(*this);
+    }
     end_actor(actor, reason);
   }
 

@@ -78,10 +78,11 @@ void write_report(std::string before, const StackTrace* trace, std::string after
                trace, std::move(after));
 }
 
-void report_uncaught(const Task& task) noexcept {
+void report_uncaught(const Task& task, const char* what) noexcept {
   try {
-    write_report("greenroom: " + describe(task) + " failed with " + current_exception_text() + "\n",
-                 trace_of_current_exception());
+    write_report(
+        "greenroom: " + (what + describe(task)) + " failed with " + current_exception_text() + "\n",
+        trace_of_current_exception());
   } catch (...) {
     write_in_order("greenroom: a greenlet failed, and so did its report\n");
   }

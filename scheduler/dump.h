@@ -33,8 +33,8 @@ std::string current_stack_text();
 // another thread, but in a simulation before this returns (report_writer.h).
 void write_report(std::string before, const StackTrace* trace, std::string after = {}) noexcept;
 // "greenlet f() failed with std::runtime_error: text" and the stack at the throw, on stderr; in a
-// catch block.
-void report_uncaught(const Task& task) noexcept;
+// catch block. `what` of it: "a rawlink of ".
+void report_uncaught(const Task& task, const char* what = "") noexcept;
 // "std::runtime_error: text" of the exception being handled.
 std::string current_exception_text();
 

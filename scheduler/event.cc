@@ -8,11 +8,28 @@ void Event::set() {
   const std::lock_guard lock(mutex_);
   is_set_ = true;
   waiters_.wake_all();
+  links_.tell_all();
 }
 
 void Event::clear() {
   const std::lock_guard lock(mutex_);
   is_set_ = false;
+}
+
+bool Event::has_links() const {
+  const std::lock_guard lock(mutex_);
+  return !waiters_.empty() || !links_.empty();
+}
+
+bool Event::hang_on(detail::ReadyLink& link) {
+  const std::lock_guard lock(mutex_);
+  if (!is_set_) links_.push_back(link);
+  return !is_set_;
+}
+
+void Event::take_off(detail::ReadyLink& link) noexcept {
+  const std::lock_guard lock(mutex_);
+  links_.remove(link);
 }
 
 bool Event::is_set() const {

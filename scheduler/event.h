@@ -12,6 +12,7 @@
 #include "greenroom/scheduler/crossing.h"
 #include "greenroom/scheduler/interrupt.h"
 #include "greenroom/scheduler/park.h"
+#include "greenroom/scheduler/ready_link.h"
 #include "greenroom/scheduler/time.h"
 
 namespace greenroom::green {
@@ -26,12 +27,22 @@ class Event {
   // **Blocks.** until it is set; false if the wait was over first. True even if it is cleared
   // before this greenlet runs again.
   bool wait(Wait wait = Wait::forever());
+  // Somebody waits for it.
+  bool has_links() const;
+
+  // For wait() and iwait(): as WaitableOps.
+  bool is_ready() const { return is_set(); }
+  bool hang_on(detail::ReadyLink& link);
+  void take_off(detail::ReadyLink& link) noexcept;
 
  private:
   mutable detail::SharedMutex mutex_;
   bool is_set_ = false;
   detail::WaitQueue waiters_;
+  detail::ReadyLinks links_;
 };
+
+class Waitable;
 
 // A value or an exception that comes once; setting it again replaces it for later readers. As
 // gevent.event.AsyncResult.
@@ -44,6 +55,20 @@ class AsyncResult {
   void set(Value value) requires(!std::is_void_v<T>) { replace(std::move(value), nullptr); }
   void set() requires(std::is_void_v<T>) { replace(Value(), nullptr); }
   void set_exception(std::exception_ptr exception) { replace(std::nullopt, std::move(exception)); }
+  // As the target of a link: a copy of what the greenlet, which has ended, ended by. GreenletExit
+  // is an exception here.
+  void operator()(const Greenlet<T>& ended) {
+    try {
+      if constexpr (std::is_void_v<T>) {
+        ended.get(std::chrono::nanoseconds(0));
+        set();
+      } else {
+        set(ended.get(std::chrono::nanoseconds(0)));
+      }
+    } catch (...) {
+      set_exception(std::current_exception());
+    }
+  }
   // It has a value or an exception.
   bool ready() const { return event_.is_set(); }
   bool successful() const {
@@ -72,6 +97,7 @@ class AsyncResult {
   }
 
  private:
+  friend class Waitable;
   void replace(std::optional<Value> value, std::exception_ptr exception) {
     {
       const std::lock_guard lock(mutex_);

@@ -2,33 +2,92 @@
 
 #include <algorithm>
 #include <cassert>
-#include <deque>
-#include <memory>
-#include <thread>
 
+#include "greenroom/scheduler/block_pool.h"
 #include "greenroom/scheduler/crossing.h"
 #include "greenroom/scheduler/dump.h"
+#include "greenroom/scheduler/greenlet_home.h"
+#include "greenroom/scheduler/turn.h"
 
 namespace greenroom {
 
 namespace detail {
 
-struct StartTimer final : TimerNode {
-  GreenletTask* task = nullptr;
+namespace {
+
+// The turn of a greenlet's end, in which those are told who have to see its place. An observer that
+// comes when it has ended gets a turn of its own, as the greenlet's hub may be gone.
+class EndTurn final : public Turn {
+ public:
+  // False: this hub is ending, and nobody is told.
+  static bool call_for(GreenletTask& task, PlacedObserver* latecomer = nullptr) noexcept {
+    auto* turn = new (allocate_block(sizeof(EndTurn))) EndTurn(task);
+    if (latecomer) turn->own_.push_back(*latecomer);
+    const bool is_called = turn->call(*Hub::current_if_any());
+    if (!is_called && latecomer) latecomer->unlink();
+    drop_reference(*turn);
+    return is_called;
+  }
+
+ private:
+  explicit EndTurn(GreenletTask& task) : Turn(&run, &destroy), ended_(task) { add_reference(task); }
+  ~EndTurn() { drop_reference(ended_); }
+  static void run(Turn& turn) noexcept {
+    auto& self = static_cast<EndTurn&>(turn);
+    if (self.own_.tell_all(self.ended_, &self)) return;
+    if (self.ended_.home == &self.hub->port()) self.ended_.observers.tell_all(self.ended_, &self);
+  }
+  static void destroy(Turn& turn) noexcept {
+    auto* self = static_cast<EndTurn*>(&turn);
+    self->~EndTurn();
+    release_block(self, sizeof(EndTurn));
+  }
+
+  GreenletTask& ended_;
+  ObserverRing own_;
 };
 
-GreenletTask::GreenletTask(const TaskOps& task_ops) : Task(task_ops) {
-  observers.next = observers.previous = &observers;
+}  // namespace
+
+void ObserverRing::push_back(ExitObserver& observer) noexcept {
+  observer.previous = previous;
+  observer.next = this;
+  previous->next = &observer;
+  previous = &observer;
 }
 
-GreenletTask::~GreenletTask() { delete start_timer; }
+bool ObserverRing::tell_all(GreenletTask& task, Turn* turn) noexcept {
+  while (!empty()) {
+    ExitObserver& observer = *next;
+    if (observer.notify) {
+      observer.unlink();
+      observer.notify(observer, task);
+      continue;
+    }
+    auto& placed = static_cast<PlacedObserver&>(observer);
+    if (!turn && placed.needs == PlacedObserver::Needs::turn && EndTurn::call_for(task))
+      return true;
+    placed.unlink();
+    if (placed.tell(placed, task, turn)) return true;
+  }
+  return false;
+}
+
+GreenletTask::GreenletTask(const TaskOps& task_ops) : Task(task_ops) {}
+
+GreenletTask::~GreenletTask() { delete extras.load(std::memory_order_relaxed); }
 
 void GreenletTask::add_observer(ExitObserver& observer) noexcept {
   assert(!has_ended());
-  observer.previous = observers.previous;
-  observer.next = &observers;
-  observers.previous->next = &observer;
-  observers.previous = &observer;
+  observers.push_back(observer);
+}
+
+void GreenletTask::observe(PlacedObserver& observer) noexcept {
+  if (!has_ended()) return observers.push_back(observer);
+  // A turn of its end that is still to come is for this one, too.
+  const bool is_home = home == &Hub::current().port();
+  if (is_home && !observers.empty()) return observers.push_back(observer);
+  if (!EndTurn::call_for(*this, &observer)) observer.tell(observer, *this, nullptr);
 }
 
 void keep_exception(GreenletTask& task) noexcept {
@@ -50,11 +109,7 @@ void end_greenlet(GreenletTask& task) noexcept {
   if (task.extension) task.extension->extension_ops->ended(task);
   task.outcome.store(task.ended_by, std::memory_order_release);
   cross();
-  while (task.observers.next != &task.observers) {
-    ExitObserver& observer = *task.observers.next;
-    observer.unlink();
-    observer.notify(observer, task);
-  }
+  task.observers.tell_all(task, nullptr);
 }
 
 void abandoned_greenlet(Task& task) noexcept {
@@ -63,16 +118,12 @@ void abandoned_greenlet(Task& task) noexcept {
   end_greenlet(greenlet);
 }
 
-namespace {
-
 // One that was to start later starts now, to find that it is not to run.
 void start_now(GreenletTask& task) {
   if (task.state != TaskState::unscheduled) return;
-  task.hub->timers().cancel(*task.start_timer);
+  task.hub->timers().cancel(task.extras.load(std::memory_order_relaxed)->start_timer);
   task.hub->start(task);
 }
-
-}  // namespace
 
 // The hub is ending: as a kill. One that was not started, or waits for its start, runs only to find
 // that out.
@@ -87,31 +138,34 @@ void stop_greenlet(Task& task) noexcept {
 
 std::string describe_greenlet(const Task& task) {
   std::string text = "greenlet ";
+  const std::string name = name_if_any(static_cast<const GreenletTask&>(task));
+  if (!name.empty()) text += '"' + name + "\" ";
   text += task.ops->type ? demangle(task.ops->type->name()) : "?";
   return text;
 }
 
 void start_greenlet_later(GreenletTask& task, std::chrono::nanoseconds delay) {
-  task.start_timer = new StartTimer;
-  task.start_timer->task = &task;
-  task.start_timer->fire = [](TimerNode& node) noexcept {
-    GreenletTask& owner = *static_cast<StartTimer&>(node).task;
+  auto* extras = new GreenletExtras;
+  task.extras.store(extras, std::memory_order_relaxed);  // nobody else knows the task yet
+  extras->start_timer.task = &task;
+  extras->start_timer.fire = [](TimerNode& node) noexcept {
+    GreenletTask& owner = *static_cast<GreenletExtras::StartTimer&>(node).task;
     if (owner.state == TaskState::unscheduled) owner.hub->start(owner);
   };
   Hub& hub = *task.hub;
   // The latest there is never comes.
-  hub.timers().arm(*task.start_timer,
+  hub.timers().arm(extras->start_timer,
                    std::min(add_saturated(hub.now(), delay.count()), no_deadline - 1));
 }
 
 namespace {
 
 // A joiner on the greenlet's own hub: in the parked frame.
-struct Joiner final : ExitObserver {
-  explicit Joiner(Task& task) : ExitObserver(&wake_joiner), waiting(task) {}
+struct Joiner final : PlacedObserver {
+  explicit Joiner(Task& task) : PlacedObserver(&wake_joiner, Needs::nothing), waiting(task) {}
   ~Joiner() { unlink(); }
-  static void wake_joiner(ExitObserver& observer, GreenletTask&) noexcept {
-    static_cast<Joiner&>(observer).waiting.waker().wake();
+  static bool wake_joiner(PlacedObserver& observer, GreenletTask&, Turn* turn) noexcept {
+    return wake_in(turn, static_cast<Joiner&>(observer).waiting.waker());
   }
   const Waiting waiting;
 };
@@ -140,30 +194,6 @@ struct RemoteJoiner final : ExitObserver {
   const Waker waker;
   std::atomic<int> owners{2};
 };
-
-struct Callback final : ExitObserver {
-  explicit Callback(std::function<void(const green::Greenlet<>&)> function)
-      : ExitObserver(&spawn_callback), f(std::move(function)) {}
-  static void spawn_callback(ExitObserver& observer, GreenletTask& task) noexcept {
-    const std::unique_ptr<Callback> self(static_cast<Callback*>(&observer));
-    green::spawn([f = std::move(self->f), handle = green::Greenlet<>(task)] { f(handle); });
-  }
-  std::function<void(const green::Greenlet<>&)> f;
-};
-
-// Runs f with the greenlet on its own hub: now if that is this one. It may have ended meanwhile,
-// and its hub with it: then f runs here, or on whichever hub has the port now.
-template <class F>
-void on_home(GreenletTask& task, F f) {
-  if (task.hub == Hub::current_if_any()) {
-    f(task);
-    return;
-  }
-  if (Hub::post_to(*task.home, [handle = green::Greenlet<>(task), f] { f(handle.task()); })) return;
-  // A hub that refuses posts ends or abandons what it still has.
-  while (!task.has_ended()) std::this_thread::yield();
-  f(task);
-}
 
 // The wait of a joiner for a greenlet of another hub.
 class RemoteJoin {
@@ -199,19 +229,6 @@ class RemoteJoin {
 
 }  // namespace
 
-void run_at_home(GreenletTask& task, const std::function<void(GreenletTask&)>& f) {
-  on_home(task, f);
-}
-
-void tell_kill(GreenletTask& task, std::exception_ptr exception) {
-  if (!exception) exception = std::make_exception_ptr(green::GreenletExit());
-  on_home(task, [exception = std::move(exception)](GreenletTask& home) {
-    if (home.has_ended()) return;
-    throw_into(home, exception);
-    start_now(home);
-  });
-}
-
 GreenletTask& GreenletHandle::task() const {
   if (!task_)
     throw std::logic_error(
@@ -245,17 +262,6 @@ bool GreenletHandle::join(Wait wait) const {
   }
 }
 
-void GreenletHandle::kill(std::exception_ptr exception, Wait wait) const {
-  Task& self = enter_blocking_call();
-  GreenletTask& target = task();
-  if (target.has_ended()) return;
-  cross();
-  if (!exception) exception = std::make_exception_ptr(green::GreenletExit());
-  if (&target == &self) std::rethrow_exception(exception);
-  tell_kill(target, std::move(exception));
-  join(wait);
-}
-
 bool GreenletHandle::started() const { return !ready(); }
 
 bool GreenletHandle::successful() const {
@@ -265,29 +271,6 @@ bool GreenletHandle::successful() const {
 
 std::exception_ptr GreenletHandle::exception() const { return ready() ? task().error : nullptr; }
 
-void GreenletHandle::on_exit(std::function<void(const green::Greenlet<>&)> f) const {
-  on_home(task(), [f = std::move(f)](GreenletTask& home) {
-    auto callback = std::make_unique<Callback>(f);
-    if (home.has_ended()) {
-      Callback::spawn_callback(*callback.release(), home);
-    } else {
-      home.add_observer(*callback.release());
-    }
-  });
-}
-
-void GreenletHandle::on_value(std::function<void(const green::Greenlet<>&)> f) const {
-  on_exit([f = std::move(f)](const green::Greenlet<>& ended) {
-    if (ended.successful()) f(ended);
-  });
-}
-
-void GreenletHandle::on_exception(std::function<void(const green::Greenlet<>&)> f) const {
-  on_exit([f = std::move(f)](const green::Greenlet<>& ended) {
-    if (!ended.successful()) f(ended);
-  });
-}
-
 void GreenletHandle::wait_for_value(Wait wait) const {
   if (!join(wait)) throw TimeoutError();
   if (task().error) std::rethrow_exception(task().error);
@@ -295,70 +278,4 @@ void GreenletHandle::wait_for_value(Wait wait) const {
 }
 
 }  // namespace detail
-
-namespace green {
-
-namespace {
-
-// What joinall knows of those that live on its hub.
-struct Gathering {
-  std::vector<Greenlet<>> ended;
-  std::size_t pending = 0;
-  detail::Waker waker;  // of the present park; one that is over takes no wake
-};
-
-// One of joinall's observers: in its frame.
-struct GroupJoiner final : detail::ExitObserver {
-  explicit GroupJoiner(Gathering& all) : ExitObserver(&note), gathering(all) {
-    ++gathering.pending;
-  }
-  ~GroupJoiner() { unlink(); }
-  static void note(detail::ExitObserver& observer, detail::GreenletTask& task) noexcept {
-    Gathering& all = static_cast<GroupJoiner&>(observer).gathering;
-    all.ended.emplace_back(task);
-    if (--all.pending == 0) all.waker.wake();
-  }
-  Gathering& gathering;
-};
-
-}  // namespace
-
-std::vector<Greenlet<>> joinall(const std::vector<Greenlet<>>& greenlets, Wait wait) {
-  detail::Task& self = detail::enter_blocking_call();
-  const std::int64_t deadline = wait.to_deadline();
-  Gathering gathering;
-  std::vector<Greenlet<>>& ended = gathering.ended;
-  std::vector<Greenlet<>> elsewhere;
-  std::deque<GroupJoiner> joiners;
-  for (const Greenlet<>& greenlet : greenlets) {
-    if (greenlet.ready()) {
-      ended.push_back(greenlet);
-    } else if (greenlet.task().hub != self.hub) {
-      elsewhere.push_back(greenlet);
-    } else {
-      greenlet.task().add_observer(joiners.emplace_back(gathering));
-    }
-  }
-  while (gathering.pending > 0 && !wait.is_poll()) {
-    const detail::Waiting waiting(self);
-    gathering.waker = waiting.waker();
-    const detail::ParkResult result = detail::park("joinall", deadline);
-    if (result == detail::ParkResult::interrupted) detail::throw_pending();
-    if (result == detail::ParkResult::expired) break;
-  }
-  for (const Greenlet<>& greenlet : elsewhere) {
-    const auto until = clock::time_point(clock::duration(deadline));
-    if (greenlet.join(wait.is_forever() ? wait : Wait(until))) ended.push_back(greenlet);
-  }
-  return std::move(ended);
-}
-
-void killall(const std::vector<Greenlet<>>& greenlets, std::exception_ptr exception, Wait wait) {
-  for (const Greenlet<>& greenlet : greenlets) {
-    if (!greenlet.ready()) greenlet.kill(exception, std::chrono::nanoseconds(0));
-  }
-  joinall(greenlets, wait);
-}
-
-}  // namespace green
 }  // namespace greenroom

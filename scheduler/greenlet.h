@@ -1,14 +1,21 @@
 // green::Greenlet: a green thread with a result, as gevent.Greenlet.
 //
-// A handle is one shared word. Any thread may hold, copy and drop one; join, get and kill work from
-// any hub. Dropping the last handle neither joins nor kills.
+// A handle is one shared word. Any thread may hold, copy and drop one; join, get, kill and links
+// work from any hub. Dropping the last handle neither joins nor kills.
+//
+// Over 400 lines, because it is one face with a contract for each name of gevent's.
 #pragma once
 
 #include <atomic>
 #include <chrono>
+#include <concepts>
+#include <cstddef>
 #include <exception>
 #include <functional>
+#include <memory>
 #include <optional>
+#include <ranges>
+#include <string>
 #include <tuple>
 #include <type_traits>
 #include <typeinfo>
@@ -27,12 +34,17 @@ struct Pid;
 namespace green {
 template <class T = void>
 class Greenlet;
-}
+template <class T>
+class AsyncResult;
+class Link;
+}  // namespace green
 
 namespace detail {
 
+struct Callback;
+struct GreenletExtras;
 struct GreenletTask;
-struct StartTimer;
+class Turn;
 
 // Is told once, on the greenlet's hub, when it has ended. In registration order.
 struct ExitObserver {
@@ -50,22 +62,51 @@ struct ExitObserver {
   ExitObserver* previous = nullptr;
 };
 
+// One that is told in the turn of the end: its place in the ready queue, behind everything that was
+// ready when the greenlet ended. What it makes run runs in that place.
+struct PlacedObserver : ExitObserver {
+  // Null: there is no such turn. True: it has made something run first in it (turn.h), so nobody
+  // else is told before that has parked or ended.
+  using Tell = bool (*)(PlacedObserver& observer, GreenletTask& task, Turn* turn) noexcept;
+  // It only wakes a waiter, which gets that same place when it is told at the end itself.
+  enum class Needs : std::uint8_t { turn, nothing };
+  PlacedObserver(Tell function, Needs what) : ExitObserver(nullptr), tell(function), needs(what) {}
+  const Tell tell;
+  const Needs needs;
+};
+
+// Its head; in registration order.
+class ObserverRing : public ExitObserver {
+ public:
+  ObserverRing() : ExitObserver(nullptr) { next = previous = this; }
+  ObserverRing(const ObserverRing&) = delete;
+  ObserverRing& operator=(const ObserverRing&) = delete;
+
+  bool empty() const { return next == this; }
+  void push_back(ExitObserver& observer) noexcept;
+  // All of them, each taken off before. True: the rest is told later, in a turn. Without one: at
+  // the greenlet's end itself.
+  bool tell_all(GreenletTask& task, Turn* turn) noexcept;
+};
+
 enum class GreenletOutcome : std::uint8_t { pending, value, killed, error };
 
 struct GreenletTask : Task {
   explicit GreenletTask(const TaskOps& task_ops);
   ~GreenletTask();
 
-  void add_observer(
-      ExitObserver& observer) noexcept;  // on the greenlet's hub; it must not have ended
+  // On the greenlet's hub; it must not have ended.
+  void add_observer(ExitObserver& observer) noexcept;
+  // The same, but if it has ended the observer is told in a turn of this hub.
+  void observe(PlacedObserver& observer) noexcept;
   bool has_ended() const {
     return outcome.load(std::memory_order_acquire) != GreenletOutcome::pending;
   }
 
-  ExitObserver observers{nullptr};                      // head of the ring
+  ObserverRing observers;
   Port* home = nullptr;                                 // its hub's, which may be gone before it
   std::exception_ptr error;                             // of the outcome error
-  StartTimer* start_timer = nullptr;                    // of spawn_later, until it fires
+  std::atomic<GreenletExtras*> extras = nullptr;        // what few have: a timer, a name
   GreenletOutcome ended_by = GreenletOutcome::pending;  // what outcome will be
   std::atomic<GreenletOutcome> outcome{
       GreenletOutcome::pending};  // release: what the body left can be read
@@ -79,12 +120,14 @@ std::string describe_greenlet(const Task& task);
 // Classifies what the body has just thrown (call it in a catch block) and reports an error on
 // stderr.
 void keep_exception(GreenletTask& task) noexcept;
-// Any thread: does f on the greenlet's hub, or here once that has ended; now if that is this one.
-void run_at_home(GreenletTask& task, const std::function<void(GreenletTask&)>& f);
-// Any thread: as kill(), and does not wait. Null: GreenletExit.
-void tell_kill(GreenletTask& task, std::exception_ptr exception);
 // The body is over and its callable destroyed: publishes the outcome and tells the observers.
 void end_greenlet(GreenletTask& task) noexcept;
+
+// The ops of every kind of greenlet.
+struct GreenletOps : TaskOps {
+  // Of one that never runs: its callable goes.
+  void (*drop_call)(GreenletTask&);
+};
 
 struct Nothing {};
 
@@ -101,8 +144,11 @@ struct GreenletBody final : GreenletOf<T> {
 
   static void run(Task& task) {
     auto& self = static_cast<GreenletBody&>(task);
+    // Killed before its first instruction: it never runs.
+    if ((task.attention & attention::throws) != 0 && self.has_ended()) [[unlikely]]
+      return drop(self);
     try {
-      throw_pending(task);  // killed before its first instruction: it never runs
+      throw_pending(task);
       auto invoke = [](F& f, A&... a) -> T { return std::invoke(std::move(f), std::move(a)...); };
       if constexpr (std::is_void_v<T>) {
         std::apply(invoke, *self.call);
@@ -116,8 +162,18 @@ struct GreenletBody final : GreenletOf<T> {
     {
       const Uncancellable destructors_may_park;
       self.call.reset();
+      if (self.interrupts) end_locals(self);
     }
     end_greenlet(self);
+  }
+
+  // Its destructors may park, and then its turn may come to do the same.
+  static void drop(GreenletTask& task) {
+    const Uncancellable destructors_may_park;
+    auto& call = static_cast<GreenletBody&>(task).call;
+    if (!call) return;
+    const std::optional<std::tuple<F, A...>> dropped(std::move(call));
+    call.reset();
   }
 
   static void destroy(Task& task) noexcept {
@@ -126,8 +182,8 @@ struct GreenletBody final : GreenletOf<T> {
     release_block(self, sizeof(GreenletBody));
   }
 
-  static constexpr TaskOps ops{&run,           &destroy,  &abandoned_greenlet, &describe_greenlet,
-                               &stop_greenlet, &typeid(F)};
+  static constexpr GreenletOps ops{
+      {&run, &destroy, &abandoned_greenlet, &describe_greenlet, &stop_greenlet, &typeid(F)}, &drop};
 
   std::optional<std::tuple<F, A...>> call;
 };
@@ -154,6 +210,9 @@ auto* make_greenlet(Hub& hub, F f, A... a) {
 
 void start_greenlet_later(GreenletTask& task, std::chrono::nanoseconds delay);
 
+// What a handle is of: of getcurrent()'s for a root greenlet or an actor, that task.
+Task& task_behind(GreenletTask& task) noexcept;
+
 // What Greenlet<T> does without knowing T.
 class GreenletHandle {
  public:
@@ -172,12 +231,13 @@ class GreenletHandle {
 
   // **Blocks.** until it has ended; false if the wait was over first. As Greenlet.join.
   bool join(Wait wait = Wait::forever()) const;
-  // **Blocks.** until it has ended or the wait is over. Throws `exception` (GreenletExit by
-  // default) into it at its next suspension point; it may catch that and go on. One that has not
-  // started never runs. As Greenlet.kill.
+  // **Blocks.** until it has ended or the wait is over; a poll tells it and does not wait. Throws
+  // `exception` (GreenletExit by default) into it, in a turn behind all who are ready now, or at
+  // its next suspension point after that; it may catch that and go on. One that has not started
+  // ends at once and never runs. As Greenlet.kill.
   void kill(std::exception_ptr exception = {}, Wait wait = Wait::forever()) const;
 
-  // It was started and has not ended.
+  // It was started, or is to start later, and has not ended.
   bool started() const;
   // It has ended.
   bool ready() const { return task().has_ended(); }
@@ -186,11 +246,28 @@ class GreenletHandle {
   // What it ended by, unless successful.
   std::exception_ptr exception() const;
 
-  // f runs in a greenlet of its own once this one has ended; soon, if it already has. In
-  // registration order. As Greenlet.link, link_value and link_exception.
-  void on_exit(std::function<void(const green::Greenlet<>&)> f) const;
-  void on_value(std::function<void(const green::Greenlet<>&)> f) const;
-  void on_exception(std::function<void(const green::Greenlet<>&)> f) const;
+  // f runs in a greenlet of its own once this one has ended, in the turn of the end; in a later
+  // turn, if it already has. In registration order; an error in one is reported and does not stop
+  // the others. As Greenlet.link, link_value and link_exception. The Link is for unlink().
+  green::Link on_exit(std::function<void(const green::Greenlet<>&)> f) const;
+  green::Link on_value(std::function<void(const green::Greenlet<>&)> f) const;
+  green::Link on_exception(std::function<void(const green::Greenlet<>&)> f) const;
+  // The same, but f is called as hub work: what blocks throws std::logic_error there. As
+  // Greenlet.rawlink.
+  green::Link rawlink(std::function<void(const green::Greenlet<>&)> f) const;
+  // What that link was to call is not called any more, unless it has been; during notification,
+  // too. Any thread. As Greenlet.unlink.
+  void unlink(const green::Link& link) const;
+  // Somebody has linked to it, joins it or waits for it. On its own hub. As Greenlet.has_links.
+  bool has_links() const;
+
+  // For people: in dumps, and in the report of an error. "Greenlet-" and the minimal_ident() unless
+  // it was set. Any thread. As Greenlet.name.
+  std::string name() const;
+  void set_name(std::string name) const;
+  // The lowest number that no other greenlet of its hub has which was asked for its own; free again
+  // when this one is gone, with its handles. Any thread. As Greenlet.minimal_ident.
+  int minimal_ident() const;
 
   explicit operator bool() const { return task_ != nullptr; }
   friend bool operator==(const GreenletHandle& a, const GreenletHandle& b) {
@@ -218,6 +295,20 @@ class GreenletHandle {
 
 namespace green {
 
+// What a link call returns, for unlink(). A shared word; an empty one is nobody's.
+class Link {
+ public:
+  Link() = default;
+
+ private:
+  friend class detail::GreenletHandle;
+  explicit Link(std::shared_ptr<detail::Callback> callback) : callback_(std::move(callback)) {}
+  std::shared_ptr<detail::Callback> callback_;
+};
+
+template <class F, class... A>
+auto spawn(F f, A... a) -> Greenlet<std::invoke_result_t<F, A...>>;
+
 template <class T>
 class Greenlet : public detail::GreenletHandle {
  public:
@@ -227,7 +318,42 @@ class Greenlet : public detail::GreenletHandle {
   // (GreenletExit if it was killed); TimeoutError if the wait was over first. As Greenlet.get.
   T get(Wait wait = Wait::forever()) const {
     wait_for_value(wait);
-    if constexpr (!std::is_void_v<T>) return *static_cast<detail::GreenletOf<T>&>(task()).value;
+    if constexpr (!std::is_void_v<T>) return *result();
+  }
+  // **Blocks.** likewise, and throws so. What the body returned, moved out: for one reader, and
+  // whoever asks later gets what is left of it.
+  T take(Wait wait = Wait::forever()) requires(!std::is_void_v<T>) {
+    wait_for_value(wait);
+    return std::move(*result());
+  }
+  // A copy of what the body returned; nothing before that, or if it did not return. As
+  // Greenlet.value.
+  std::optional<T> value() const requires(!std::is_void_v<T>) {
+    return ready() && successful() ? result() : std::nullopt;
+  }
+
+  // gevent's names of on_exit, on_value and on_exception; f may also take a Greenlet<T>. A result
+  // as the target, which must live until then, gets what the greenlet ends by.
+  template <std::invocable<const Greenlet<T>&> F>
+  Link link(F f) const {
+    return on_exit(with_handle(std::move(f)));
+  }
+  template <std::invocable<const Greenlet<T>&> F>
+  Link link_value(F f) const {
+    return on_value(with_handle(std::move(f)));
+  }
+  template <std::invocable<const Greenlet<T>&> F>
+  Link link_exception(F f) const {
+    return on_exception(with_handle(std::move(f)));
+  }
+  Link link(AsyncResult<T>& result) const {
+    return link([&result](const Greenlet<T>& ended) { result(ended); });
+  }
+
+  // As green::spawn: gevent's Greenlet.spawn.
+  template <class F, class... A>
+  static auto spawn(F f, A... a) -> Greenlet<std::invoke_result_t<F, A...>> {
+    return green::spawn(std::move(f), std::move(a)...);
   }
 
   operator Greenlet<>() const requires(!std::is_void_v<T>) { return Greenlet<>(task()); }
@@ -235,6 +361,17 @@ class Greenlet : public detail::GreenletHandle {
   // Its pid as an actor; it becomes one if it was none. Needs actors.h. Only on the greenlet's hub:
   // std::logic_error on another.
   Pid pid() const;
+
+ private:
+  std::optional<T>& result() const requires(!std::is_void_v<T>) {
+    return static_cast<detail::GreenletOf<T>&>(task()).value;
+  }
+  template <class F>
+  static std::function<void(const Greenlet<>&)> with_handle(F f) {
+    return [f = std::move(f)](const Greenlet<>& ended) mutable {
+      std::invoke(f, Greenlet<T>(ended.task()));
+    };
+  }
 };
 
 // A greenlet that runs f(a...), at the end of this hub's ready queue; never at once. As
@@ -259,15 +396,64 @@ auto spawn_later(std::chrono::nanoseconds delay, F f, A... a)
   return handle;
 }
 
-// **Blocks.** until all have ended or the wait is over. Those that have: first those that had
-// before, then the others of this hub in the order in which they ended, then those of other hubs.
-// As gevent.joinall.
-std::vector<Greenlet<>> joinall(const std::vector<Greenlet<>>& greenlets,
-                                Wait wait = Wait::forever());
+// Any range of greenlets of any type: a std::vector<Greenlet<int>>, say.
+template <class R>
+concept GreenletRange =
+    std::ranges::input_range<R> && !std::same_as<std::remove_cvref_t<R>, std::vector<Greenlet<>>> &&
+    std::convertible_to<std::ranges::range_reference_t<R>, Greenlet<>>;
 
-// **Blocks.** until all have ended or the wait is over. As gevent.killall.
+struct JoinOptions {
+  std::size_t count = 0;     // that so many have ended is enough; 0: all
+  bool raise_error = false;  // the first that fails ends the wait, and its error is rethrown
+};
+
+// **Blocks.** until all have ended, or what the options say, or the wait is over. Those that have,
+// in the order in which they ended; in front those that had before, in the order given. As
+// gevent.joinall.
+std::vector<Greenlet<>> joinall(const std::vector<Greenlet<>>& greenlets,
+                                Wait wait = Wait::forever(), JoinOptions options = {});
+template <GreenletRange R>
+std::vector<Greenlet<>> joinall(R&& greenlets, Wait wait = Wait::forever(),
+                                JoinOptions options = {}) {
+  return joinall(
+      std::vector<Greenlet<>>(std::ranges::begin(greenlets), std::ranges::end(greenlets)), wait,
+      options);
+}
+
+// **Blocks.** until all have ended. Throws `exception` (GreenletExit by default) into each of them
+// once, all in one turn behind those who are ready now; one that has not started ends at once and
+// never runs. TimeoutError if the wait was over first; a poll tells all before it is thrown. As
+// gevent.killall; for its block=False: kill().
 void killall(const std::vector<Greenlet<>>& greenlets, std::exception_ptr exception = {},
              Wait wait = Wait::forever());
+template <GreenletRange R>
+void killall(R&& greenlets, std::exception_ptr exception = {}, Wait wait = Wait::forever()) {
+  killall(std::vector<Greenlet<>>(std::ranges::begin(greenlets), std::ranges::end(greenlets)),
+          std::move(exception), wait);
+}
+
+// Throws `exception` (GreenletExit by default) into it as Greenlet::kill does, and does not wait.
+// Any thread; the running greenlet, too, at a suspension point after that. As gevent.kill, and as
+// gevent.killall(block=False).
+void kill(const Greenlet<>& greenlet, std::exception_ptr exception = {});
+void kill(const std::vector<Greenlet<>>& greenlets, std::exception_ptr exception = {});
+
+// The running greenlet: a root greenlet or an actor has a handle, too, to be compared, killed and
+// joined. std::logic_error in hub work. As gevent.getcurrent.
+Greenlet<> getcurrent();
+
+// **Blocks.** until nobody is ready on this hub: who is ready now, and who becomes so meanwhile,
+// has its turn first. As gevent.idle.
+void idle();
+
+// Older names of gevent's.
+inline bool join(const Greenlet<>& greenlet, Wait wait = Wait::forever()) {
+  return greenlet.join(wait);
+}
+template <class F, class... A>
+auto timer(std::chrono::nanoseconds delay, F f, A... a) {
+  return spawn_later(delay, std::move(f), std::move(a)...);
+}
 
 }  // namespace green
 }  // namespace greenroom

@@ -3,27 +3,24 @@
 #include <limits>
 #include <mutex>
 
+#include "greenroom/scheduler/greenlet_home.h"
 #include "greenroom/scheduler/hub.h"
 #include "greenroom/scheduler/interrupt.h"
 #include "greenroom/scheduler/sleep.h"
 
 namespace greenroom::detail {
 
-bool is_greenlet(const Task& task) noexcept { return task.ops->abandoned == &abandoned_greenlet; }
-
 void end_greenlets(const std::vector<green::Greenlet<>>& greenlets) noexcept {
-  const auto kill_all = [&] {
-    for (const auto& greenlet : greenlets) {
-      if (greenlet && !greenlet.ready()) tell_kill(greenlet.task(), nullptr);
-    }
-  };
-  const Hub* const hub = Hub::current_if_any();
-  if (hub && !hub->current_task()) return kill_all();
-  const Uncancellable they_end;
-  kill_all();
+  std::vector<green::Greenlet<>> running;
   for (const auto& greenlet : greenlets) {
-    if (greenlet) greenlet.join();
+    if (greenlet && !greenlet.ready()) running.push_back(greenlet);
   }
+  if (running.empty()) return;
+  const Hub* const hub = Hub::current_if_any();
+  if (hub && !hub->current_task()) return green::kill(running);
+  const Uncancellable they_end;
+  green::kill(running);
+  for (const auto& greenlet : running) greenlet.join();
 }
 
 void rethrow_end(const GreenletTask& task) {
@@ -32,44 +29,33 @@ void rethrow_end(const GreenletTask& task) {
     throw green::GreenletExit();
 }
 
-// The member's first reference is the group's.
-GroupMember::GroupMember(std::shared_ptr<GroupCore> core)
-    : Turn(
-          [](Turn& turn) noexcept {
-            auto& self = static_cast<GroupMember&>(turn);
-            self.core_->leave(self);
-          },
-          [](Turn& turn) noexcept {
-            auto& self = static_cast<GroupMember&>(turn);
-            self.~GroupMember();
-            release_block(&self, sizeof(GroupMember));
-          }),
-      ExitObserver(&GroupMember::ended),
-      core_(std::move(core)) {}
+void GroupMember::destroy() noexcept {
+  this->~GroupMember();
+  release_block(this, sizeof(GroupMember));
+}
 
 void GroupMember::observe(GreenletTask& task) noexcept {
-  add_reference(*this);
-  run_at_home(task, [this](GreenletTask& home) {
-    home.has_ended() ? ended(*this, home) : home.add_observer(*this);
-  });
+  keep();
+  on_home(task, [this](GreenletTask& home) { home.observe(*this); });
 }
 
 // On its way to another hub it keeps the member, whom the greenlet's end may let go meanwhile.
 void GroupMember::stop_observing() noexcept {
-  add_reference(*this);
-  run_at_home(greenlet_.task(), [this](GreenletTask&) {
+  keep();
+  on_home(greenlet_.task(), [this](GreenletTask&) {
     if (is_linked()) {
       unlink();
-      drop_reference(*this);
+      drop();
     }
-    drop_reference(*this);
+    drop();
   });
 }
 
-void GroupMember::ended(ExitObserver& observer, GreenletTask& task) noexcept {
+bool GroupMember::ended(PlacedObserver& observer, GreenletTask&, Turn*) noexcept {
   auto& self = static_cast<GroupMember&>(observer);
-  if (Hub::current_if_any() != task.hub || !self.call(*task.hub)) self.core_->leave(self);
-  drop_reference(self);
+  self.core_->leave(self);
+  self.drop();
+  return false;
 }
 
 GroupCore::GroupCore(std::size_t slots) : capacity_(slots) {
@@ -121,7 +107,7 @@ void GroupCore::leave(GroupMember& member) noexcept {
     unlist(member);
   }
   give_slot();
-  drop_reference(member);
+  member.drop();
 }
 
 // Of a greenlet that lives here, the few who wait for its end are looked through, and not the
@@ -131,10 +117,12 @@ bool GroupCore::contains(const Task& task) const {
   if (task.hub != Hub::current_if_any() || !is_greenlet(task)) return find(task) != nullptr;
   const auto& greenlet = static_cast<const GreenletTask&>(task);
   if (greenlet.has_ended()) return find(task) != nullptr;
-  const ExitObserver& head = greenlet.observers;
+  const ObserverRing& head = greenlet.observers;
   for (const ExitObserver* observer = head.next; observer != &head; observer = observer->next) {
-    if (observer->notify != &GroupMember::ended) continue;
-    const auto& member = static_cast<const GroupMember&>(*observer);
+    if (observer->notify) continue;
+    const auto& placed = static_cast<const PlacedObserver&>(*observer);
+    if (placed.tell != &GroupMember::ended) continue;
+    const auto& member = static_cast<const GroupMember&>(placed);
     if (member.core_.get() == this && member.is_in_) return true;
   }
   return false;
@@ -157,7 +145,7 @@ void GroupCore::discard(GreenletTask& task) {
   }
   give_slot();
   member->stop_observing();
-  drop_reference(*member);
+  member->drop();
 }
 
 std::size_t GroupCore::size() const {
@@ -188,7 +176,7 @@ void GroupCore::kill(std::exception_ptr exception, Wait wait) {
         if (!std::exchange(member->is_dying_, true)) fresh.push_back(member->greenlet_);
       }
     }
-    for (const auto& greenlet : fresh) tell_kill(greenlet.task(), exception);
+    green::kill(fresh, exception);
     const std::vector<green::Greenlet<>> all = greenlets();
     if (all.empty() || wait.is_poll()) return;
     if (green::joinall(all, until).size() < all.size()) return;
@@ -207,7 +195,7 @@ void GroupCore::let_all_go() noexcept {
       unlist(*member);
     }
     member->stop_observing();
-    drop_reference(*member);
+    member->drop();
   }
 }
 

@@ -1,10 +1,11 @@
 // What a Group is made of: the greenlets that are in it, shared by the group and by them.
 //
 // A group may be used by greenlets of any hub, and may end before its greenlets. One that has ended
-// leaves it in a turn of its own, behind what was ready at its end: until then it is counted, as
+// leaves it in the turn of its end, behind what was ready then: until then it is counted, as
 // gevent's groups do.
 #pragma once
 
+#include <atomic>
 #include <cstddef>
 #include <exception>
 #include <functional>
@@ -22,26 +23,36 @@
 #include "greenroom/scheduler/greenlet.h"
 #include "greenroom/scheduler/lock.h"
 #include "greenroom/scheduler/time.h"
-#include "greenroom/scheduler/turn.h"
 
 namespace greenroom::detail {
 
 class GroupCore;
 
-// One greenlet's place in one group. Kept by the group, while it is in it, by the greenlet, until
-// it has ended, and by the ready queue.
-class GroupMember final : public Turn, private ExitObserver {
+// One greenlet's place in one group. Kept by the group, while it is in it, and by the greenlet,
+// until it has ended.
+class GroupMember final : private PlacedObserver {
  public:
-  explicit GroupMember(std::shared_ptr<GroupCore> core);
+  explicit GroupMember(std::shared_ptr<GroupCore> core)
+      : PlacedObserver(&ended, Needs::turn), core_(std::move(core)) {}
+  GroupMember(const GroupMember&) = delete;
+  GroupMember& operator=(const GroupMember&) = delete;
+
+  // The first reference is the group's.
+  void drop() noexcept {
+    if (references_.fetch_sub(1, std::memory_order_acq_rel) == 1) destroy();
+  }
 
  private:
   friend class GroupCore;
   ~GroupMember() = default;
+  void keep() noexcept { references_.fetch_add(1, std::memory_order_relaxed); }
+  void destroy() noexcept;
   // Does what is to be done on the greenlet's hub to hear of its end, or not to any more.
   void observe(GreenletTask& task) noexcept;
   void stop_observing() noexcept;
-  static void ended(ExitObserver& observer, GreenletTask& task) noexcept;
+  static bool ended(PlacedObserver& observer, GreenletTask& task, Turn* turn) noexcept;
 
+  std::atomic<int> references_{1};
   const std::shared_ptr<GroupCore> core_;
   green::Greenlet<> greenlet_;
   // Under the group's lock.
@@ -97,9 +108,6 @@ class GroupCore : public std::enable_shared_from_this<GroupCore> {
   green::Event empty_;  // set while it is
 };
 
-// A greenlet that somebody may need to know as one.
-bool is_greenlet(const Task& task) noexcept;
-
 // **Blocks.** Kills them and waits for their end, whatever is pending; in hub work it only kills.
 // Empty handles are passed over.
 void end_greenlets(const std::vector<green::Greenlet<>>& greenlets) noexcept;
@@ -128,7 +136,7 @@ auto GroupCore::spawn_in_slot(F f, A... a) -> green::Greenlet<std::invoke_result
       take_in(*member, greenlet.task());
       return greenlet;
     } catch (...) {
-      drop_reference(*member);
+      member->drop();
       throw;
     }
   } catch (...) {

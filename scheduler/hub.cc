@@ -42,6 +42,7 @@ constexpr std::int64_t spin_time = 20'000;
 constexpr std::int64_t spin_after_mail = 50'000;
 constexpr std::int64_t stocktaking_period = 1'000'000'000;
 constexpr int idle_runner_limit = 2048;
+constexpr std::size_t farthest_to_overtake = 1000;
 
 int usable_processors() noexcept {
   static const int count = [] {
@@ -124,10 +125,7 @@ void Hub::retire(Task& task) {
 void Hub::finish(Task& task) {
   task.state = TaskState::finished;
   unlist(task);
-  if (task.interrupts) {
-    end_detached_timeouts(task);  // while task.interrupts is still there for them
-    delete std::exchange(task.interrupts, nullptr);
-  }
+  if (task.interrupts) end_interrupts(task);
   drop_reference(task);
 }
 
@@ -138,9 +136,34 @@ bool Hub::wake_first(const detail::Waker& waker, Task& turn) noexcept {
   ++task.epoch;
   task.result = ParkResult::woken;
   task.state = TaskState::ready;
+  run_first(task, turn);
+  return true;
+}
+
+void Hub::run_first(Task& task, Task& turn) noexcept {
   turn.state = TaskState::fresh;
   ready_.push_front(turn);
   ready_.push_front(task);
+}
+
+void Hub::start_first(Task& task, Task& turn) noexcept {
+  assert(!current_ && task.state == TaskState::unscheduled);
+  task.state = TaskState::fresh;
+  run_first(task, turn);
+}
+
+bool Hub::interrupt_first(Task& task, Task& turn) noexcept {
+  assert(!current_ && current_if_any() == this);
+  if (task.state == TaskState::parked) {
+    if (!task.park->may_throw || !may_interrupt(task, task.park->primitive)) return false;
+    ++task.epoch;
+    task.result = ParkResult::interrupted;
+    task.state = TaskState::ready;
+  } else if (task.state != TaskState::ready || task.park || task.uncancellable > 0 ||
+             !ready_.remove_near(task, farthest_to_overtake)) {
+    return false;
+  }
+  run_first(task, turn);
   return true;
 }
 
@@ -320,7 +343,9 @@ void Hub::leave_for_ever(Task& task) noexcept {
     auto& waiter = *reinterpret_cast<detail::Abandonable*>(task.park->waits_for.id);
     waiter.leave(waiter);
   }
+  end_locals_elsewhere(task);
   task.ops->abandoned(task);
+  end_stand_in(task);
   unlist(task);
 }
 
@@ -528,7 +553,7 @@ void Hub::housekeeping() {
     if (last_in_line_) ready_.push_back(*std::exchange(last_in_line_, nullptr));
   }
   if (ready_.empty() && port_.is_empty()) {
-    idle();
+    idlers_.empty() ? idle() : idlers_.wake_all();
   } else if (stacks_.has_surplus()) [[unlikely]] {
     take_stock();
     stacks_.give_back(detail::StackPool::HubState::busy);

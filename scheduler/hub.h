@@ -201,6 +201,12 @@ class Hub {
 
   // For Turn: wakes as Waker::wake does, but the task runs next, and then the turn.
   bool wake_first(const detail::Waker& waker, detail::Task& turn) noexcept;
+  // The same for one that is adopted and was not started.
+  void start_first(detail::Task& task, detail::Task& turn) noexcept;
+  // The same for one that something was thrown into: what is parked is interrupted, what has
+  // yielded leaves its place in the queue, if that is not too far back. False, and nothing happens,
+  // if it is to stay where it is.
+  bool interrupt_first(detail::Task& task, detail::Task& turn) noexcept;
   // For TaskOps::run of one that is no task: there is no current one from here on.
   void become_hub_work() noexcept { current_ = nullptr; }
 
@@ -274,6 +280,8 @@ class Hub {
   void wait_until_alone(std::int64_t deadline);
   // Ends that wait if nobody else is here.
   void tell_if_alone() noexcept;
+  // Those who wait until nobody is ready.
+  detail::WaitQueue& idlers() { return idlers_; }
 
   // Counts of this hub. Any thread.
   struct Statistics {
@@ -339,6 +347,7 @@ class Hub {
   void run_left_turns();
   void close_port() noexcept;
   void unlist(detail::Task& task) noexcept;
+  void run_first(detail::Task& task, detail::Task& turn) noexcept;
   void leave_for_ever(detail::Task& task) noexcept;
 
   detail::Fiber& take_runner();
@@ -410,6 +419,7 @@ class Hub {
   std::unique_ptr<detail::HubExtension> extensions_[2];
   std::shared_ptr<Hold::Counter> holds_;
   Statistics statistics_;
+  detail::WaitQueue idlers_;
 };
 
 inline detail::Task* Hub::next_alike() noexcept {

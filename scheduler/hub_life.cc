@@ -172,8 +172,7 @@ Hub::~Hub() {
   }
   if (thread_task_) {
     unlist(*thread_task_);
-    end_detached_timeouts(*thread_task_);  // while its interrupts are still there for them
-    delete std::exchange(thread_task_->interrupts, nullptr);
+    if (thread_task_->interrupts) end_interrupts(*thread_task_);
     drop_reference(*thread_task_);  // a greenlet of another hub may still think that it joins it
   }
   awake_hubs.fetch_sub(1);

@@ -50,6 +50,7 @@ void Hub::do_simulated_work() {
   poller_->poll(0);
   new_deadlines_.arm_all(timers_, housekept_at_);
   timers_.fire_due(housekept_at_);
+  if (ready_.empty() && !undelivered_ && port_.is_empty()) idlers_.wake_all();
 }
 
 bool Hub::run_slice() {
@@ -75,7 +76,8 @@ bool Hub::run_slice() {
 
 std::int64_t Hub::next_event() {
   if (is_in_the_middle_) return environment_->now();
-  if (!ready_.empty() || undelivered_ || !port_.is_empty() || poller_->has_news())
+  if (!ready_.empty() || undelivered_ || !port_.is_empty() || poller_->has_news() ||
+      !idlers_.empty())
     return environment_->now();
   new_deadlines_.arm_all(timers_, environment_->now());
   return timers_.next_deadline();

@@ -10,30 +10,22 @@
 
 namespace greenroom::detail {
 
-// A worker's place among the results. Kept by the core while the worker runs, and by the ready
-// queue.
-class ImapCore::Place final : public Turn, public ExitObserver {
+// A worker's place among the results, which are taken up in the turn of its end. The worker's.
+class ImapCore::Place final : public PlacedObserver {
  public:
   Place(ImapCore& imap_core, std::size_t item)
-      : Turn(
-            [](Turn& turn) noexcept {
-              auto& self = static_cast<Place&>(turn);
+      : PlacedObserver(
+            [](PlacedObserver& observer, GreenletTask&, Turn*) noexcept {
+              auto& self = static_cast<Place&>(observer);
               self.core.take_up(self);
+              return false;
             },
-            [](Turn& turn) noexcept {
-              auto& self = static_cast<Place&>(turn);
-              drop_reference(self.core);
-              self.~Place();
-              release_block(&self, sizeof(Place));
-            }),
-        ExitObserver([](ExitObserver& observer, GreenletTask& task) noexcept {
-          auto& self = static_cast<Place&>(observer);
-          if (!self.call(*task.hub)) self.core.take_up(self);
-        }),
+            Needs::turn),
         core(imap_core),
         index(item) {
     add_reference(core);
   }
+  ~Place() { drop_reference(core); }
 
   ImapCore& core;
   const std::size_t index;
@@ -59,7 +51,10 @@ ImapCore::Place* ImapCore::make_place() {
   return new (allocate_block(sizeof(Place))) Place(*this, started_);
 }
 
-void ImapCore::drop(Place& place) noexcept { drop_reference(place); }
+void ImapCore::drop(Place& place) noexcept {
+  place.~Place();
+  release_block(&place, sizeof(Place));
+}
 
 void ImapCore::note_started(Place& place, GreenletTask& worker) noexcept {
   ++started_;
@@ -90,7 +85,7 @@ void ImapCore::take_up(Place& place) noexcept {
     }
     call_reader();
   }
-  drop_reference(place);
+  drop(place);
 }
 
 void ImapCore::end_feeding(std::exception_ptr error) noexcept {

@@ -102,10 +102,14 @@ void interrupt_park(Task& task) noexcept {
   }
 }
 
-void throw_into(Task& task, std::exception_ptr exception) {
+void add_kill(Task& task, std::exception_ptr exception) {
   assert(task.hub == Hub::current_if_any());
   interrupts_of(task).kills.push_back(std::move(exception));
   task.attention |= attention::kill;
+}
+
+void throw_into(Task& task, std::exception_ptr exception) {
+  add_kill(task, std::move(exception));
   interrupt_park(task);
 }
 

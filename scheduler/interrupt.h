@@ -79,9 +79,11 @@ namespace detail {
 class BoundedScope;
 class DeadlineScope;
 class ExpiringScope;
+class LocalValues;
+struct GreenletTask;
 struct TimerNode;
 
-// What is pending for one task.
+// What is pending for one task, and what else few tasks have.
 struct Interrupts {
   Interrupts();
   ~Interrupts();
@@ -90,6 +92,8 @@ struct Interrupts {
   DeadlineScope* deadlines = nullptr;  // the task's with_deadline scopes, innermost first
   BoundedScope* bounds = nullptr;      // the task's try_fors, innermost first
   std::vector<std::unique_ptr<ExpiringScope>> detached;
+  std::unique_ptr<LocalValues> locals;  // green::local
+  GreenletTask* stand_in = nullptr;     // of a task that is no greenlet: getcurrent()
 };
 
 // Wakes `task` if it is parked where something may be thrown.
@@ -97,6 +101,15 @@ void interrupt_park(Task& task) noexcept;
 
 // Timeouts started without a handle end with the greenlet, or with a server's handler.
 void end_detached_timeouts(Task& task) noexcept;
+
+// The task's values of green::locals are destroyed, here and now.
+void end_locals(Task& task) noexcept;
+// The same of one that is abandoned: in a greenlet of their own, as their destructors may park.
+void end_locals_elsewhere(Task& task) noexcept;
+// Whoever waits for the handle that getcurrent() gave of the task is told that it has ended.
+void end_stand_in(Task& task) noexcept;
+// All of what is to end with a task, and not after it.
+void end_interrupts(Task& task) noexcept;
 
 Interrupts& interrupts_of(Task& task);
 
@@ -113,6 +126,8 @@ inline void throw_pending(const Task& self) {
 // Adds an exception for the task to throw; it must live on the current hub. Wakes it if it is
 // parked and may throw.
 void throw_into(Task& task, std::exception_ptr exception);
+// The same, but it stays as it is.
+void add_kill(Task& task, std::exception_ptr exception);
 
 // True if something of what is pending for `task`, thrown by the function that parks it or by a
 // park in it, would not hit a noexcept function before a handler.

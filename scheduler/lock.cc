@@ -108,7 +108,25 @@ int Semaphore::give_one() {
   while (detail::GrantNode* node = detail::grant_to_first(waiters_)) {
     if (static_cast<Waiter*>(node)->purpose == Purpose::take) return free_;
   }
-  return ++free_;
+  ++free_;
+  links_.tell_all();
+  return free_;
+}
+
+bool Semaphore::has_links() const {
+  const std::lock_guard lock(mutex_);
+  return !waiters_.empty() || !links_.empty();
+}
+
+bool Semaphore::hang_on(detail::ReadyLink& link) {
+  const std::lock_guard lock(mutex_);
+  if (free_ == 0) links_.push_back(link);
+  return free_ == 0;
+}
+
+void Semaphore::take_off(detail::ReadyLink& link) noexcept {
+  const std::lock_guard lock(mutex_);
+  links_.remove(link);
 }
 
 int Semaphore::release() {

@@ -15,6 +15,7 @@
 
 #include "greenroom/scheduler/crossing.h"
 #include "greenroom/scheduler/park.h"
+#include "greenroom/scheduler/ready_link.h"
 #include "greenroom/scheduler/time.h"
 
 namespace greenroom {
@@ -59,6 +60,13 @@ class Semaphore {
   int counter() const;
   // No permit is free.
   bool locked() const { return counter() == 0; }
+  // Somebody waits for it. As Semaphore.has_links.
+  bool has_links() const;
+
+  // For wait() and iwait(): as WaitableOps.
+  bool is_ready() const { return counter() > 0; }
+  bool hang_on(detail::ReadyLink& link);
+  void take_off(detail::ReadyLink& link) noexcept;
 
  protected:
   Semaphore(int permits, int bound, const char* reason);
@@ -75,6 +83,7 @@ class Semaphore {
   const int bound_;  // what release() may raise it to
   const char* const reason_;
   detail::WaitQueue waiters_;
+  detail::ReadyLinks links_;
 };
 
 // A semaphore that release() does not raise above its first value: it throws std::logic_error

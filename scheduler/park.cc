@@ -2,6 +2,7 @@
 
 #include <stdexcept>
 
+#include "greenroom/scheduler/greenlet.h"
 #include "greenroom/scheduler/hub.h"
 #include "greenroom/scheduler/interrupt.h"
 #include "greenroom/scheduler/on_stack.h"
@@ -108,6 +109,16 @@ void yield() {
   self.hub->yield();
   if ((self.attention & detail::attention::throws) != 0) [[unlikely]]
     detail::throw_pending();
+}
+
+void green::idle() {
+  detail::Task& self = detail::enter_blocking_call();
+  for (;;) {
+    detail::WaitNode node(self);
+    self.hub->idlers().push_back(node);
+    if (detail::park("idle") != detail::ParkResult::interrupted) return;
+    detail::throw_pending();
+  }
 }
 
 }  // namespace greenroom

@@ -24,4 +24,14 @@ void ReadyQueue::remove(Task& task) {
   pop(n);
 }
 
+bool ReadyQueue::remove_near(const Task& task, std::size_t limit) {
+  const Task* at = only_ ? only_ : head_;
+  for (std::size_t n = 0; at && n < limit; ++n, at = at->next_ready) {
+    if (at != &task) continue;
+    pop(n);
+    return true;
+  }
+  return false;
+}
+
 }  // namespace greenroom::detail

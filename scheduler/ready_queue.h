@@ -57,6 +57,8 @@ class ReadyQueue {
   Task* pop(std::size_t n);
   // Walks.
   void remove(Task& task);
+  // The same if it is among the first `limit`; false, and nothing happens, if not.
+  bool remove_near(const Task& task, std::size_t limit);
 
  private:
   void push_to_list(Task& task) {

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "greenroom/scheduler/hub.h"
+#include "greenroom/scheduler/local_values.h"
 
 namespace greenroom {
 
@@ -188,6 +189,14 @@ Interrupts::~Interrupts() = default;
 
 void end_detached_timeouts(Task& task) noexcept {
   if (task.interrupts) task.interrupts->detached.clear();
+}
+
+// While task.interrupts is still there for them.
+void end_interrupts(Task& task) noexcept {
+  end_locals(task);
+  end_stand_in(task);
+  end_detached_timeouts(task);
+  delete std::exchange(task.interrupts, nullptr);
 }
 
 }  // namespace detail

@@ -35,6 +35,19 @@ bool Turn::resume_first(const Waker& waker) noexcept {
   return true;
 }
 
+void Turn::start_first(Task& task) noexcept {
+  assert(!goes_on_ && state == TaskState::running);
+  hub->start_first(task, *this);
+  goes_on_ = true;
+}
+
+bool Turn::interrupt_first(Task& task) noexcept {
+  assert(!goes_on_ && state == TaskState::running);
+  if (!hub->interrupt_first(task, *this)) return false;
+  goes_on_ = true;
+  return true;
+}
+
 void Turn::run_one(Task& task) {
   Turn& turn = static_cast<Turn&>(task);
   turn.hub->become_hub_work();

@@ -27,6 +27,14 @@ class Turn : public Task {
   // It has a place in the ready queue, or runs.
   bool is_called() const { return state != TaskState::idle; }
 
+  // Either of these in what it does, once: the task runs next, and then this turn again; so return
+  // now. False, and nothing happens, if its wait is over.
+  bool resume_first(const Waker& waker) noexcept;
+  // The same for a task that is adopted and was not started.
+  void start_first(Task& task) noexcept;
+  // The same for one that something was thrown into, parked or not: Hub::interrupt_first.
+  bool interrupt_first(Task& task) noexcept;
+
  protected:
   // What it does, as hub work: it must neither block nor throw.
   using Run = void (*)(Turn& turn) noexcept;
@@ -36,10 +44,6 @@ class Turn : public Task {
     state = TaskState::idle;
   }
   ~Turn() = default;
-
-  // In what it does, once: the task runs next, and then this turn again; so return now. False, and
-  // nothing happens, if its wait is over.
-  bool resume_first(const Waker& waker) noexcept;
 
  private:
   static void run_one(Task& task);

@@ -1,0 +1,69 @@
+// getcurrent(): a handle of whoever runs. A task that is no greenlet has a stand-in, which ends
+// with it, and whose kills are its own.
+#include <cassert>
+#include <cstdlib>
+#include <stdexcept>
+#include <utility>
+
+#include "greenroom/scheduler/dump.h"
+#include "greenroom/scheduler/greenlet.h"
+#include "greenroom/scheduler/greenlet_home.h"
+#include "greenroom/scheduler/interrupt.h"
+
+namespace greenroom {
+
+namespace detail {
+
+namespace {
+
+struct StandIn final : GreenletTask {
+  explicit StandIn(Task& task);
+  Task& behind;  // gone once this one has ended
+};
+
+// It is in no queue and on no hub's list: who has handles keeps it.
+constexpr TaskOps stand_in_ops{
+    .run = [](Task&) { std::abort(); },
+    .destroy = [](Task& task) noexcept { delete static_cast<StandIn*>(&task); },
+    .abandoned = [](Task&) noexcept {},
+    .describe =
+        [](const Task& task) {
+          const auto& stand_in = static_cast<const StandIn&>(task);
+          return stand_in.has_ended() ? std::string("a task that has ended")
+                                      : describe(stand_in.behind);
+        },
+    .stop = [](Task&) noexcept {},
+    .type = nullptr,
+};
+
+StandIn::StandIn(Task& task) : GreenletTask(stand_in_ops), behind(task) {
+  hub = task.hub;
+  home = &task.hub->port();
+}
+
+}  // namespace
+
+Task& task_behind(GreenletTask& task) noexcept {
+  return task.ops == &stand_in_ops ? static_cast<StandIn&>(task).behind : task;
+}
+
+void end_stand_in(Task& task) noexcept {
+  if (!task.interrupts || !task.interrupts->stand_in) return;
+  GreenletTask& stand_in = *std::exchange(task.interrupts->stand_in, nullptr);
+  stand_in.ended_by = GreenletOutcome::value;
+  end_greenlet(stand_in);
+  drop_reference(stand_in);
+}
+
+}  // namespace detail
+
+green::Greenlet<> green::getcurrent() {
+  detail::Task* self = Hub::current().current_task();
+  if (!self) throw std::logic_error("greenroom: getcurrent() in hub work, where no greenlet runs");
+  if (detail::is_greenlet(*self)) return Greenlet<>(static_cast<detail::GreenletTask&>(*self));
+  detail::GreenletTask*& stand_in = detail::interrupts_of(*self).stand_in;
+  if (!stand_in) stand_in = new detail::StandIn(*self);
+  return Greenlet<>(*stand_in);
+}
+
+}  // namespace greenroom

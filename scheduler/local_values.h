@@ -1,0 +1,29 @@
+// The values that one task has of green::locals. For its hub's thread.
+#pragma once
+
+#include <memory>
+#include <unordered_map>
+
+#include "greenroom/scheduler/local.h"
+
+namespace greenroom::detail {
+
+class LocalValues {
+ public:
+  LocalValues() = default;
+  ~LocalValues();
+  LocalValues(const LocalValues&) = delete;
+  LocalValues& operator=(const LocalValues&) = delete;
+
+  // Null: it has none yet.
+  LocalValue* find(const void* key) const;
+  LocalValue& insert(const void* key, std::unique_ptr<LocalSlot> slot);
+
+ private:
+  void forget_the_ended();
+
+  std::unordered_map<const void*, std::unique_ptr<LocalSlot>> slots_;
+  std::size_t looked_at_ = 8;  // with so many, those of locals that have ended are looked for
+};
+
+}  // namespace greenroom::detail

@@ -4,11 +4,34 @@
 
 namespace greenroom::green {
 
+// A task that waits; in its frame.
+struct Event::Waiter final : detail::ReadyEntry {
+  explicit Waiter(detail::Task& self) : ReadyEntry(&wake, &self), waiting(self) {}
+  static void wake(ReadyEntry& entry) noexcept {
+    auto& waiter = static_cast<Waiter&>(entry);
+    waiter.is_told = true;
+    waiter.waiting.waker().wake_from_anywhere();
+  }
+  const detail::Waiting waiting;
+  bool is_told = false;
+};
+
+void Event::tell(detail::ReadyEntry& entry) noexcept {
+  entry.unlink();
+  entry.tell(entry);
+  if (entry.task->hub == Hub::current_if_any()) last_told_ = &entry;
+}
+
+// It runs again, or has left.
+void Event::forget(detail::ReadyEntry& entry) noexcept {
+  entry.unlink();
+  if (last_told_ == &entry) last_told_ = nullptr;
+}
+
 void Event::set() {
   const std::lock_guard lock(mutex_);
   is_set_ = true;
-  waiters_.wake_all();
-  links_.tell_all();
+  while (!waiters_.empty()) tell(waiters_.front());
 }
 
 void Event::clear() {
@@ -18,18 +41,19 @@ void Event::clear() {
 
 bool Event::has_links() const {
   const std::lock_guard lock(mutex_);
-  return !waiters_.empty() || !links_.empty();
+  return !waiters_.empty();
 }
 
 bool Event::hang_on(detail::ReadyLink& link) {
   const std::lock_guard lock(mutex_);
-  if (!is_set_) links_.push_back(link);
-  return !is_set_;
+  waiters_.push_back(link.entry());
+  if (is_set_) tell(link.entry());
+  return true;
 }
 
 void Event::take_off(detail::ReadyLink& link) noexcept {
   const std::lock_guard lock(mutex_);
-  links_.remove(link);
+  forget(link.entry());
 }
 
 bool Event::is_set() const {
@@ -37,26 +61,42 @@ bool Event::is_set() const {
   return is_set_;
 }
 
+// In gevent the event still tells its waiters then, and whoever comes is told last.
+void Event::wait_behind_the_told(detail::Task& self, std::unique_lock<detail::SharedMutex>& lock) {
+  if (!last_told_ || last_told_->task->hub != self.hub) return;
+  detail::Task& place = *last_told_->task;
+  Waiter node(self);
+  last_told_ = &node;
+  lock.unlock();
+  self.hub->yield_behind(place);
+  lock.lock();
+  forget(node);
+  lock.unlock();
+  detail::throw_pending(self);
+}
+
 bool Event::wait(Wait wait) {
   detail::Task& self = detail::enter_blocking_call();
   const std::int64_t deadline = wait.to_deadline();
   std::unique_lock lock(mutex_);
-  if (is_set_) return true;
+  if (is_set_) {
+    if (!wait.is_poll()) wait_behind_the_told(self, lock);
+    return true;
+  }
   if (wait.is_poll()) return false;
   for (;;) {
-    detail::WaitNode node(self);
+    Waiter node(self);
     waiters_.push_back(node);
     lock.unlock();
     const detail::ParkResult result = detail::park("event.wait", deadline);
     lock.lock();
-    const bool is_told = !node.is_linked();  // set() alone takes it off
-    node.unlink();
+    forget(node);
     if (result == detail::ParkResult::interrupted) {
       lock.unlock();
       detail::throw_pending();  // somebody may have cancelled the timeout that interrupted it
       lock.lock();
     }
-    if (is_told || is_set_) return true;
+    if (node.is_told || is_set_) return true;
     if (result == detail::ParkResult::expired) return false;
   }
 }

@@ -25,7 +25,8 @@ class Event {
   void clear();
   bool is_set() const;
   // **Blocks.** until it is set; false if the wait was over first. True even if it is cleared
-  // before this greenlet runs again.
+  // before this greenlet runs again. Of a set one whose waiters have not all run yet: behind those,
+  // as in gevent.
   bool wait(Wait wait = Wait::forever());
   // Somebody waits for it.
   bool has_links() const;
@@ -36,10 +37,15 @@ class Event {
   void take_off(detail::ReadyLink& link) noexcept;
 
  private:
+  struct Waiter;
+  void tell(detail::ReadyEntry& entry) noexcept;
+  void forget(detail::ReadyEntry& entry) noexcept;
+  void wait_behind_the_told(detail::Task& self, std::unique_lock<detail::SharedMutex>& lock);
+
   mutable detail::SharedMutex mutex_;
   bool is_set_ = false;
-  detail::WaitQueue waiters_;
-  detail::ReadyLinks links_;
+  detail::ReadyList waiters_;
+  detail::ReadyEntry* last_told_ = nullptr;  // and has not run since
 };
 
 class Waitable;

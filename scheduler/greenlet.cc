@@ -24,18 +24,26 @@ class EndTurn final : public Turn {
     auto* turn = new (allocate_block(sizeof(EndTurn))) EndTurn(task);
     if (latecomer) turn->own_.push_back(*latecomer);
     const bool is_called = turn->call(*Hub::current_if_any());
-    if (!is_called && latecomer) latecomer->unlink();
+    if (!is_called) {
+      if (latecomer) latecomer->unlink();
+      if (turn->is_home_) task.is_being_told = false;
+    }
     drop_reference(*turn);
     return is_called;
   }
 
  private:
-  explicit EndTurn(GreenletTask& task) : Turn(&run, &destroy), ended_(task) { add_reference(task); }
+  explicit EndTurn(GreenletTask& task)
+      : Turn(&run, &destroy), ended_(task), is_home_(task.home == &Hub::current().port()) {
+    add_reference(task);
+    if (is_home_) task.is_being_told = true;
+  }
   ~EndTurn() { drop_reference(ended_); }
   static void run(Turn& turn) noexcept {
     auto& self = static_cast<EndTurn&>(turn);
     if (self.own_.tell_all(self.ended_, &self)) return;
-    if (self.ended_.home == &self.hub->port()) self.ended_.observers.tell_all(self.ended_, &self);
+    if (!self.is_home_ || self.ended_.observers.tell_all(self.ended_, &self)) return;
+    self.ended_.is_being_told = false;
   }
   static void destroy(Turn& turn) noexcept {
     auto* self = static_cast<EndTurn*>(&turn);
@@ -44,6 +52,7 @@ class EndTurn final : public Turn {
   }
 
   GreenletTask& ended_;
+  const bool is_home_;
   ObserverRing own_;
 };
 
@@ -84,9 +93,8 @@ void GreenletTask::add_observer(ExitObserver& observer) noexcept {
 
 void GreenletTask::observe(PlacedObserver& observer) noexcept {
   if (!has_ended()) return observers.push_back(observer);
-  // A turn of its end that is still to come is for this one, too.
-  const bool is_home = home == &Hub::current().port();
-  if (is_home && !observers.empty()) return observers.push_back(observer);
+  // A turn of its end that has not passed is for this one, too.
+  if (is_being_told_here(*this)) return observers.push_back(observer);
   if (!EndTurn::call_for(*this, &observer)) observer.tell(observer, *this, nullptr);
 }
 

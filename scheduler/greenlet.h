@@ -108,6 +108,7 @@ struct GreenletTask : Task {
   std::exception_ptr error;                             // of the outcome error
   std::atomic<GreenletExtras*> extras = nullptr;        // what few have: a timer, a name
   GreenletOutcome ended_by = GreenletOutcome::pending;  // what outcome will be
+  bool is_being_told = false;                           // a turn of its end has a place, or runs
   std::atomic<GreenletOutcome> outcome{
       GreenletOutcome::pending};  // release: what the body left can be read
 };
@@ -172,7 +173,7 @@ struct GreenletBody final : GreenletOf<T> {
     const Uncancellable destructors_may_park;
     auto& call = static_cast<GreenletBody&>(task).call;
     if (!call) return;
-    const std::optional<std::tuple<F, A...>> dropped(std::move(call));
+    const std::tuple<F, A...> dropped(std::move(*call));
     call.reset();
   }
 

@@ -38,6 +38,11 @@ void start_now(GreenletTask& task);
 // True: it is a greenlet's, and not one of another kind.
 inline bool is_greenlet(const Task& task) { return task.ops->stop == &stop_greenlet; }
 
+// It has ended, and its turn of this hub has not passed.
+inline bool is_being_told_here(const GreenletTask& task) {
+  return task.home == &Hub::current().port() && task.is_being_told;
+}
+
 // Wakes it, in its place if there is one. True: it runs first, in the turn.
 inline bool wake_in(Turn* turn, const Waker& waker) noexcept {
   if (turn) return turn->resume_first(waker);

@@ -154,15 +154,18 @@ void Hub::start_first(Task& task, Task& turn) noexcept {
 
 bool Hub::interrupt_first(Task& task, Task& turn) noexcept {
   assert(!current_ && current_if_any() == this);
+  if (task.state != TaskState::parked && task.state != TaskState::ready) return false;
+  if (task.park ? !task.park->may_throw || !may_interrupt(task, task.park->primitive)
+                : task.uncancellable > 0)
+    return false;
   if (task.state == TaskState::parked) {
-    if (!task.park->may_throw || !may_interrupt(task, task.park->primitive)) return false;
     ++task.epoch;
-    task.result = ParkResult::interrupted;
     task.state = TaskState::ready;
-  } else if (task.state != TaskState::ready || task.park || task.uncancellable > 0 ||
-             !ready_.remove_near(task, farthest_to_overtake)) {
+  } else if (!ready_.remove_near(task, farthest_to_overtake)) {
     return false;
   }
+  // One that was woken and has not run gives back what it was given, as if it came second.
+  if (task.park) task.result = ParkResult::interrupted;
   run_first(task, turn);
   return true;
 }
@@ -501,6 +504,19 @@ ParkResult Hub::yield() noexcept {
   self.state = TaskState::ready;
   self.result = ParkResult::woken;
   ready_.push_back(self);
+  switch_out(self);
+  return self.result;
+}
+
+ParkResult Hub::yield_behind(Task& place) noexcept {
+  Task& self = *current_;
+  assert(bound_hub == this && self.state == TaskState::running);
+  const bool is_queued = place.state == TaskState::ready || place.state == TaskState::fresh;
+  if (!is_queued || &place == last_in_line_) return yield();
+  if (environment_) environment_->suspending(self);
+  self.state = TaskState::ready;
+  self.result = ParkResult::woken;
+  ready_.insert_behind(place, self);
   switch_out(self);
   return self.result;
 }

@@ -192,6 +192,8 @@ class Hub {
                                                      const char* reason, std::int64_t deadline,
                                                      detail::WaitsFor waits_for) noexcept;
   detail::ParkResult yield() noexcept;
+  // The same, but right behind that one, if it is in the queue.
+  detail::ParkResult yield_behind(detail::Task& place) noexcept;
   // Wakes a task that is parked, and known to be in the park that is to end: see waker.h.
   void end_park(detail::Task& task, detail::ParkResult result) noexcept {
     ++task.epoch;
@@ -203,9 +205,9 @@ class Hub {
   bool wake_first(const detail::Waker& waker, detail::Task& turn) noexcept;
   // The same for one that is adopted and was not started.
   void start_first(detail::Task& task, detail::Task& turn) noexcept;
-  // The same for one that something was thrown into: what is parked is interrupted, what has
-  // yielded leaves its place in the queue, if that is not too far back. False, and nothing happens,
-  // if it is to stay where it is.
+  // The same for one that something was thrown into: its park is interrupted, even if it was woken
+  // and has not run; what was woken or has yielded leaves its place in the queue, if that is not
+  // too far back. False, and nothing happens, if it is to stay where it is.
   bool interrupt_first(detail::Task& task, detail::Task& turn) noexcept;
   // For TaskOps::run of one that is no task: there is no current one from here on.
   void become_hub_work() noexcept { current_ = nullptr; }

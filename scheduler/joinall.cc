@@ -47,11 +47,11 @@ struct GroupJoiner final : detail::PlacedObserver {
 };
 
 // Until it is over, or the deadline has come.
-void gather(detail::Task& self, Gathering& gathering, const std::vector<Greenlet<>>& alive,
+void gather(detail::Task& self, Gathering& gathering, const std::vector<Greenlet<>>& awaited,
             std::int64_t deadline) {
   std::deque<GroupJoiner> joiners;
-  for (const Greenlet<>& greenlet : alive)
-    greenlet.task().add_observer(joiners.emplace_back(gathering));
+  for (const Greenlet<>& greenlet : awaited)
+    greenlet.task().observe(joiners.emplace_back(gathering));
   while (!gathering.is_over()) {
     const detail::Waiting waiting(self);
     gathering.waker = waiting.waker();
@@ -73,8 +73,10 @@ std::vector<Greenlet<>> joinall(const std::vector<Greenlet<>>& greenlets, Wait w
       options.count == 0 ? greenlets.size() : std::min(options.count, greenlets.size());
   std::vector<Greenlet<>> alive;
   bool are_here = true;
+  bool is_telling = false;
   for (const Greenlet<>& greenlet : greenlets) {
     if (greenlet.ready()) {
+      is_telling = is_telling || detail::is_being_told_here(greenlet.task());
       gathering.add(greenlet);
     } else {
       are_here = are_here && greenlet.task().hub == self.hub;
@@ -82,7 +84,12 @@ std::vector<Greenlet<>> joinall(const std::vector<Greenlet<>>& greenlets, Wait w
     }
   }
   if (wait.is_poll() || greenlets.empty()) return gathering.result();
-  if (gathering.is_over()) {
+  if (is_telling && are_here) {
+    // The turn of an end is for this call, too.
+    gathering.ended.clear();
+    gathering.has_failed = false;
+    gather(self, gathering, greenlets, deadline);
+  } else if (gathering.is_over()) {
     // They tell it in turns of their own, of which it sees the last.
     self.hub->yield();
     detail::throw_pending(self);

@@ -120,13 +120,13 @@ bool Semaphore::has_links() const {
 
 bool Semaphore::hang_on(detail::ReadyLink& link) {
   const std::lock_guard lock(mutex_);
-  if (free_ == 0) links_.push_back(link);
+  if (free_ == 0) links_.push_back(link.entry());
   return free_ == 0;
 }
 
 void Semaphore::take_off(detail::ReadyLink& link) noexcept {
   const std::lock_guard lock(mutex_);
-  links_.remove(link);
+  link.entry().unlink();
 }
 
 int Semaphore::release() {

@@ -83,7 +83,7 @@ class Semaphore {
   const int bound_;  // what release() may raise it to
   const char* const reason_;
   detail::WaitQueue waiters_;
-  detail::ReadyLinks links_;
+  detail::ReadyList links_;
 };
 
 // A semaphore that release() does not raise above its first value: it throws std::logic_error

@@ -35,6 +35,13 @@ class ReadyQueue {
     task.next_ready = head_;
     head_ = &task;
   }
+  // Right behind one that is in it.
+  void insert_behind(Task& place, Task& task) {
+    if (&place == only_) return push_back(task);
+    task.next_ready = place.next_ready;
+    place.next_ready = &task;
+    if (tail_ == &place.next_ready) tail_ = &task.next_ready;
+  }
   // Null, and nothing happens, if there is none or accept(Task&) is false for it.
   template <class F>
   [[gnu::always_inline]] Task* pop_front_if(F accept) {

@@ -17,7 +17,12 @@ namespace detail {
 // Links.
 
 ReadyLink::ReadyLink(Act act, Destroy destroy)
-    : Turn(&run, destroy), act_(act), port_(Hub::current().port()), ended_(*this) {}
+    : Turn(&run, destroy), act_(act), port_(Hub::current().port()), entry_(*this), ended_(*this) {}
+
+ReadyLink::Entry::Entry(ReadyLink& owner)
+    : ReadyEntry([](ReadyEntry& entry) noexcept { static_cast<Entry&>(entry).link.tell(); },
+                 &owner),
+      link(owner) {}
 
 ReadyLink::Ended::Ended(ReadyLink& owner)
     : PlacedObserver(
@@ -45,28 +50,8 @@ void ReadyLink::tell() noexcept {
 }
 
 void ReadyLink::tell_here() noexcept {
-  if (!call(*Hub::current_if_any())) act_(*this, nullptr);
-}
-
-void ReadyLinks::push_back(ReadyLink& link) noexcept {
-  link.previous_ = last_;
-  (last_ ? last_->next_ : first_) = &link;
-  last_ = &link;
-}
-
-void ReadyLinks::remove(ReadyLink& link) noexcept {
-  if (first_ != &link && !link.previous_) return;
-  (link.previous_ ? link.previous_->next_ : first_) = link.next_;
-  (link.next_ ? link.next_->previous_ : last_) = link.previous_;
-  link.next_ = link.previous_ = nullptr;
-}
-
-void ReadyLinks::tell_all() noexcept {
-  while (first_) {
-    ReadyLink& link = *first_;
-    remove(link);
-    link.tell();
-  }
+  // A hub that is ending runs nobody any more.
+  static_cast<void>(call(*Hub::current_if_any()));
 }
 
 // What can be waited for.
@@ -168,11 +153,12 @@ struct WaitSource::Place final : detail::ReadyLink {
     if (!self.source) return false;
     WaitSource& source = *self.source;
     const Waitable& object = source.objects_[self.index];
+    object.unlink(self);
     if (turn && object.ops().may_pass && !object.ready() && object.link(self)) return false;
     source.places_[self.index] = nullptr;
-    self.source = nullptr;
-    drop_reference(self);
     source.ready_.push_back(self.index);
+    self.source = nullptr;
+    drop_reference(self);  // perhaps the last one: a greenlet's end acts in its own turn
     return source.wanted_ > 0 && source.ready_.size() >= source.wanted_ &&
            detail::wake_in(turn, source.waker_);
   }

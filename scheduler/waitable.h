@@ -26,7 +26,7 @@ struct WaitableOps {
   bool (*is_ready)(const void* object);
   // Hangs the link on. False, and it does not: the object is ready.
   bool (*link)(void* object, ReadyLink& link);
-  // The object does not know the link any more.
+  // The object does not know the link any more; one that was told is, too, once its turn has come.
   void (*unlink)(void* object, ReadyLink& link) noexcept;
   // It may be unready again when the link's turn comes, and then does not count.
   bool may_pass = false;

@@ -122,6 +122,45 @@ TEST(Event, WakesInOrderOfArrival) {
 }
 
 // gevent test__event: TestEventCrossThread.
+// gevent test__event: test_wait_while_notifying.
+TEST(Event, WhoFindsItSetBeforeItsWaitersHaveRunGoesOnBehindThem) {
+  std::string out;
+  Event event;
+  auto wait = [&](std::string name) {
+    return spawn([&, name] {
+      event.wait();
+      out += name + " ";
+    });
+  };
+  wait("first");
+  wait("second");
+  yield();
+  spawn([&] { event.set(); });
+  wait("late");
+  wait("later");
+  auto last = spawn([&] {
+    yield();
+    out += "other ";
+  });
+  last.join();
+  EXPECT_EQ(out, "first second late later other ");
+  EXPECT_FALSE(event.has_links());
+}
+
+TEST(Event, WhoIsKilledBehindItsWaitersLeavesNothing) {
+  Event event;
+  auto waiter = spawn([&] { event.wait(); });
+  yield();
+  auto late = spawn([&] {
+    event.set();
+    event.wait();
+    ADD_FAILURE();
+  });
+  auto killer = spawn([&] { green::kill(late); });
+  green::joinall({waiter, late, killer});
+  EXPECT_TRUE(event.wait());
+}
+
 TEST(Event, IsSetFromAnotherThreadForWaitersOfSeveralHubs) {
   Event event;
   const Hold hold = green::get_hub().hold();

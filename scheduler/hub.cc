@@ -158,6 +158,8 @@ bool Hub::interrupt_first(Task& task, Task& turn) noexcept {
   if (task.park ? !task.park->may_throw || !may_interrupt(task, task.park->primitive)
                 : task.uncancellable > 0)
     return false;
+  if (task.state == TaskState::ready && task.park && !may_be_late(task.park->waits_for))
+    return false;
   if (task.state == TaskState::parked) {
     ++task.epoch;
     task.state = TaskState::ready;

@@ -36,11 +36,34 @@ struct WaitsFor {
 struct Abandonable {
   // On the task's hub, and under no lock.
   using Leave = void (*)(Abandonable& waiter) noexcept;
-  explicit Abandonable(Leave function) : leave(function) {}
+  // An interrupt that comes when it was given something, and has not run: most take it for good.
+  enum class Late : std::uint8_t { keeps, gives_back };
+  explicit Abandonable(Leave function, Late late = Late::keeps)
+      : leave(function), when_late(late) {}
   // For its park.
   WaitsFor turn() { return {WaitsFor::Kind::turn, reinterpret_cast<std::uintptr_t>(this)}; }
   const Leave leave;
+  const Late when_late;
 };
+
+// Whoever waits for that, and was woken and has not run, may be interrupted all the same: there is
+// nothing that would be lost.
+inline bool may_be_late(const WaitsFor& waits_for) {
+  switch (waits_for.kind) {
+    case WaitsFor::Kind::nothing:
+    case WaitsFor::Kind::task:
+    case WaitsFor::Kind::timer:
+      return true;
+    case WaitsFor::Kind::turn:
+      return reinterpret_cast<const Abandonable*>(waits_for.id)->when_late ==
+             Abandonable::Late::gives_back;
+    case WaitsFor::Kind::actor:
+    case WaitsFor::Kind::descriptor:
+    case WaitsFor::Kind::mail:
+      return false;
+  }
+  return false;
+}
 
 // An open deadline: so long after the hub's next look at the clock, which comes within a
 // housekeeping of the park. To read the clock takes 12 ns, a fifth of a call; so a call that is

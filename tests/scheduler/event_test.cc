@@ -156,7 +156,8 @@ TEST(Event, WhoIsKilledBehindItsWaitersLeavesNothing) {
     event.wait();
     ADD_FAILURE();
   });
-  auto killer = spawn([&] { green::kill(late); });
+  auto killer = spawn(
+      [&] { detail::throw_into(late.task(), std::make_exception_ptr(green::GreenletExit())); });
   green::joinall({waiter, late, killer});
   EXPECT_TRUE(event.wait());
 }

@@ -16,10 +16,10 @@ struct Event::Waiter final : detail::ReadyEntry {
   bool is_told = false;
 };
 
-void Event::tell(detail::ReadyEntry& entry) noexcept {
+void Event::tell(detail::ReadyEntry& entry, const Hub* here) noexcept {
   entry.unlink();
   entry.tell(entry);
-  if (entry.task->hub == Hub::current_if_any()) last_told_ = &entry;
+  if (entry.task->hub == here) last_told_ = &entry;
 }
 
 // It runs again, or has left.
@@ -31,7 +31,8 @@ void Event::forget(detail::ReadyEntry& entry) noexcept {
 void Event::set() {
   const std::lock_guard lock(mutex_);
   is_set_ = true;
-  while (!waiters_.empty()) tell(waiters_.front());
+  const Hub* here = Hub::current_if_any();
+  while (!waiters_.empty()) tell(waiters_.front(), here);
 }
 
 void Event::clear() {
@@ -47,7 +48,7 @@ bool Event::has_links() const {
 bool Event::hang_on(detail::ReadyLink& link) {
   const std::lock_guard lock(mutex_);
   waiters_.push_back(link.entry());
-  if (is_set_) tell(link.entry());
+  if (is_set_) tell(link.entry(), Hub::current_if_any());
   return true;
 }
 

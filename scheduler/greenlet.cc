@@ -117,7 +117,7 @@ void end_greenlet(GreenletTask& task) noexcept {
   if (task.extension) task.extension->extension_ops->ended(task);
   task.outcome.store(task.ended_by, std::memory_order_release);
   cross();
-  task.observers.tell_all(task, nullptr);
+  if (!task.observers.empty()) task.observers.tell_all(task, nullptr);
 }
 
 void abandoned_greenlet(Task& task) noexcept {

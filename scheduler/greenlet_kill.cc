@@ -55,6 +55,7 @@ class KillTurn final : public Turn {
  public:
   // Takes a place for it, which it keeps until it is done.
   static void call_for(Targets targets, std::exception_ptr exception) {
+    if (targets.empty()) return;
     drop_reference(start(std::move(targets), std::move(exception), nullptr));
   }
   // **Blocks.** until it is done.
@@ -116,21 +117,35 @@ void KillTurn::wait_for(Targets targets, std::exception_ptr exception, Task& kil
   }
 }
 
-// Those that have started, and live on the calling hub; the others have been dealt with. Each once.
-Targets begin_kills(const Targets& greenlets, const std::exception_ptr& exception) {
+// Kills that have begun, on the calling hub.
+struct Begun {
+  Targets in_turn;          // these are thrown into in a turn
+  bool needs_turn = false;  // or were told, and are to run before the killer goes on
+};
+
+// Each once. Those that have not started, or live on another hub, have been dealt with.
+Begun begin_kills(const Targets& greenlets, const std::exception_ptr& exception) {
   Hub& here = Hub::current();
-  Targets started;
+  Begun begun;
   std::unordered_set<const GreenletTask*> seen;
   for (const green::Greenlet<>& greenlet : greenlets) {
     GreenletTask& target = greenlet.task();
     if (target.has_ended() || !seen.insert(&target).second) continue;
     if (target.hub != &here) {
       on_home(target, [exception](GreenletTask& home) { kill_here(home, exception); });
-    } else if (!end_before_start(target, exception)) {
-      started.push_back(greenlet);
+      continue;
+    }
+    if (end_before_start(target, exception)) continue;
+    begun.needs_turn = true;
+    Task& behind = task_behind(target);
+    if (behind.state == TaskState::parked && !may_be_late(behind.park->waits_for)) {
+      // What it waits for must not be given to it any more: it has its place from here on.
+      throw_into(behind, exception);
+    } else {
+      begun.in_turn.push_back(greenlet);
     }
   }
-  return started;
+  return begun;
 }
 
 }  // namespace
@@ -142,10 +157,10 @@ void GreenletHandle::kill(std::exception_ptr exception, Wait wait) const {
   cross();
   exception = or_greenlet_exit(std::move(exception));
   const std::int64_t deadline = wait.to_deadline();
-  Targets started = begin_kills({green::Greenlet<>(target)}, exception);
-  if (!started.empty()) {
-    if (wait.is_poll()) return KillTurn::call_for(std::move(started), std::move(exception));
-    KillTurn::wait_for(std::move(started), std::move(exception), self);
+  Begun begun = begin_kills({green::Greenlet<>(target)}, exception);
+  if (begun.needs_turn) {
+    if (wait.is_poll()) return KillTurn::call_for(std::move(begun.in_turn), std::move(exception));
+    KillTurn::wait_for(std::move(begun.in_turn), std::move(exception), self);
   }
   // What it throws into itself may be held off.
   if (&task_behind(target) != &self) join(wait.is_poll() ? wait : to_wait(deadline));
@@ -159,11 +174,11 @@ void killall(const std::vector<Greenlet<>>& greenlets, std::exception_ptr except
   detail::Task& self = detail::enter_blocking_call();
   exception = detail::or_greenlet_exit(std::move(exception));
   const std::int64_t deadline = wait.to_deadline();
-  detail::Targets started = detail::begin_kills(greenlets, exception);
-  if (wait.is_poll()) {
-    if (!started.empty()) detail::KillTurn::call_for(std::move(started), std::move(exception));
-  } else if (!started.empty()) {
-    detail::KillTurn::wait_for(std::move(started), std::move(exception), self);
+  detail::Begun begun = detail::begin_kills(greenlets, exception);
+  if (begun.needs_turn && wait.is_poll()) {
+    detail::KillTurn::call_for(std::move(begun.in_turn), std::move(exception));
+  } else if (begun.needs_turn) {
+    detail::KillTurn::wait_for(std::move(begun.in_turn), std::move(exception), self);
   }
   std::vector<Greenlet<>> alive;
   for (const Greenlet<>& greenlet : greenlets) {
@@ -182,8 +197,8 @@ void kill(const Greenlet<>& greenlet, std::exception_ptr exception) {
 
 void kill(const std::vector<Greenlet<>>& greenlets, std::exception_ptr exception) {
   exception = detail::or_greenlet_exit(std::move(exception));
-  detail::Targets started = detail::begin_kills(greenlets, exception);
-  if (!started.empty()) detail::KillTurn::call_for(std::move(started), std::move(exception));
+  detail::Begun begun = detail::begin_kills(greenlets, exception);
+  if (begun.needs_turn) detail::KillTurn::call_for(std::move(begun.in_turn), std::move(exception));
 }
 
 }  // namespace green

@@ -24,7 +24,8 @@ namespace detail {
 
 // A waiter that something can be given to, under its owner's mutex.
 struct GrantNode : WaitNode, Abandonable {
-  GrantNode(Task& waiter, Leave function) : WaitNode(waiter), Abandonable(function) {}
+  GrantNode(Task& waiter, Leave function)
+      : WaitNode(waiter), Abandonable(function, Late::gives_back) {}
   bool is_granted = false;
 };
 

@@ -21,6 +21,7 @@ TEST(QueueLink, AQueueAndAChannelGetWhatALinkPuts) {
   greenlet.link([&](const Greenlet<int>& ended) { queue.put(ended.get(0s)); });
   EXPECT_EQ(queue.get(), 5);
   EXPECT_EQ(channel.get(), 5);
+  yield();  // the putter leaves the channel before that ends
 }
 
 }  // namespace

@@ -2,41 +2,30 @@
 // To send to an actor, use its mailbox.
 //
 // Greenlets of any hub may block on one; the calls that do not block are for any thread. Getters
-// and putters are served first come, first served, on one hub in exactly that order. An item is in
-// the queue or has been returned, never in between: a getter that is woken has the right to *one*
-// item and takes it when it runs, so one that is killed on the way loses nothing, and a
-// PriorityQueue gives the smallest at that moment. A putter's item is not in the queue before there
-// is room. All must outlive their waiters. Moving a T must not throw.
+// and putters that wait are served first come, first served, on one hub in exactly gevent's order
+// (queue_base.h): when the queue's turn comes among the ready greenlets, and until then who comes
+// later may take what is there, or the room. So a greenlet that puts and gets without a wait in
+// between can take everything from those who wait. Not of a channel.
+//
+// An item is in the queue or has been returned, never in between: a getter that is woken has the
+// right to *one* item and takes it when it runs, so one that is killed on the way loses nothing,
+// and a PriorityQueue gives the smallest at that moment. A putter's item is not in the queue before
+// there is room. All must outlive their waiters. Moving a T must not throw.
 #pragma once
 
 #include <cstddef>
-#include <exception>
 #include <functional>
+#include <iterator>
 #include <mutex>
 #include <optional>
 #include <utility>
 #include <vector>
 
+#include "greenroom/mailbox/queue_base.h"
 #include "greenroom/mailbox/queue_container.h"
-#include "greenroom/scheduler/crossing.h"
-#include "greenroom/scheduler/event.h"
-#include "greenroom/scheduler/park.h"
-#include "greenroom/scheduler/time.h"
 
 namespace greenroom {
 namespace green {
-
-// Thrown by get() when there was nothing in time, by put() when there was no room in time, and by
-// both after shutdown().
-struct Empty : std::exception {
-  const char* what() const noexcept override { return "the queue is empty"; }
-};
-struct Full : std::exception {
-  const char* what() const noexcept override { return "the queue is full"; }
-};
-struct ShutDown : std::exception {
-  const char* what() const noexcept override { return "the queue is shut down"; }
-};
 
 struct QueueOptions {
   std::size_t max_size = 0;  // 0 = unbounded
@@ -46,97 +35,35 @@ struct QueueOptions {
 
 namespace detail {
 
-enum class QueueKind { buffered, channel };
+template <class T, class Container>
+class QueueOf;
 
-// What a queue does without knowing its items. Everything private is under mutex_.
-class QueueBase {
+// Of a queue that is read to its end: at one item, or at the end.
+template <class T, class Container>
+class QueueIterator {
  public:
-  QueueBase(const QueueBase&) = delete;
-  QueueBase& operator=(const QueueBase&) = delete;
+  using value_type = T;
+  using difference_type = std::ptrdiff_t;
+  using iterator_concept = std::input_iterator_tag;
 
-  // Items that get_nowait() would find. Any thread, as all that does not block.
-  std::size_t size() const;
-  bool empty() const { return size() == 0; }
-  // put_nowait() would throw Full.
-  bool full() const;
-
-  // One item that was got has been worked on. Throws std::logic_error if there were not so many.
-  void task_done();
-  // **Blocks.** until task_done() was called for every item ever put; false if the wait was over
-  // first.
-  bool join(Wait wait = Wait::forever()) { return all_done_.wait(wait); }
-  // Items put and not yet task_done().
-  std::size_t unfinished() const;
+  explicit QueueIterator(QueueOf<T, Container>& queue) : queue_(&queue) { ++*this; }
+  T& operator*() const { return *here_; }
+  T* operator->() const { return &*here_; }
+  // **Blocks.** as get().
+  QueueIterator& operator++() {
+    here_.reset();
+    try {
+      here_.emplace(queue_->get());
+    } catch (const green::ShutDown&) {
+    }
+    return *this;
+  }
+  void operator++(int) { ++*this; }
+  friend bool operator==(const QueueIterator& at, std::default_sentinel_t) { return !at.here_; }
 
  private:
-  template <class T, class Container>
-  friend class QueueOf;
-  enum class Place { back, front };
-
-  // In the frame of a parked put().
-  struct Putter final : WaitNode, Abandonable {
-    Putter(QueueBase& queue, Task& putting, void* value)
-        : WaitNode(putting), Abandonable(&abandoned), owner(queue), item(value) {}
-    static void abandoned(Abandonable& waiter) noexcept;
-    QueueBase& owner;
-    void* item;
-    bool is_placed = false;
-    std::exception_ptr failure = {};  // it could not be placed
-  };
-  // In the frame of a parked get().
-  struct Getter final : WaitNode, Abandonable {
-    Getter(QueueBase& queue, Task& getting)
-        : WaitNode(getting), Abandonable(&abandoned), owner(queue) {}
-    static void abandoned(Abandonable& waiter) noexcept;
-    QueueBase& owner;
-    bool is_promised = false;
-  };
-
-  QueueBase(std::size_t capacity, QueueKind kind) : capacity_(capacity), kind_(kind) {
-    all_done_.set();
-  }
-
-  bool has_room() const {
-    return kind_ == QueueKind::buffered && (capacity_ == 0 || size_ < capacity_);
-  }
-  bool has_unpromised() const { return size_ + (is_channel() ? putting_ : 0) > promised_; }
-  bool is_channel() const { return kind_ == QueueKind::channel; }
-  // One item more is in the queue, and one more to be done.
-  void note_placed();
-  // Promises what there is to the getters that wait.
-  void promise_next();
-  // Promises an item that is about to be placed; false if nobody waits for one.
-  bool promise_one();
-  // The first putter that still waits, woken; its item is to be placed at once. Null if none.
-  Putter* win_putter();
-
-  // Parks until an item is promised to this greenlet; throws Empty, ShutDown or what is pending,
-  // and then nothing is promised to it any more.
-  void wait_for_promise(std::unique_lock<SharedMutex>& lock, Task& self, Place place, Wait wait,
-                        std::int64_t deadline);
-  // Parks until the item is placed, or there may be room (false); throws Full, ShutDown, what is
-  // pending or what placing it threw, and then it was not placed.
-  bool wait_for_room(std::unique_lock<SharedMutex>& lock, Task& self, void* item, Wait wait,
-                     std::int64_t deadline);
-  static bool win(WaitNode& node);
-  // They do not wait any more.
-  void leave(Putter& putter);
-  void leave(Getter& getter);
-  // Wakes everybody; `dropped` items will never be got.
-  void shut_down(std::size_t dropped);
-
-  mutable SharedMutex mutex_;
-  const std::size_t capacity_;
-  const QueueKind kind_;
-  bool is_shut_down_ = false;
-  std::size_t size_ = 0;      // items in the container
-  std::size_t promised_ = 0;  // getters that were woken for one and have not run yet
-  std::size_t putting_ = 0;   // putters on the list, some of which may have left
-  std::size_t unfinished_ = 0;
-  WaitQueue getters_;
-  WaitQueue putters_;
-
-  green::Event all_done_;
+  QueueOf<T, Container>* queue_;
+  mutable std::optional<T> here_;
 };
 
 // Container: push(T), pop() -> T, front() -> const T&, take_all() -> something that owns them.
@@ -159,19 +86,35 @@ class QueueOf : public QueueBase {
   enum class Shutdown { drain, immediate };
   void shutdown(Shutdown how = Shutdown::drain);
 
+  // **Blocks.** as get(). What comes, one after another, until the queue is shut down and nothing
+  // is left: for (T& item : queue). Any number of greenlets; each item is for one of them. As
+  // iteration over a gevent.queue, which a StopIteration ends that somebody puts.
+  QueueIterator<T, Container> begin() { return QueueIterator<T, Container>(*this); }
+  std::default_sentinel_t end() { return {}; }
+
  protected:
   explicit QueueOf(std::size_t capacity, QueueKind kind = QueueKind::buffered)
-      : QueueBase(capacity, kind) {}
+      : QueueBase(capacity, kind, &place) {}
+
+  // Before anybody else knows of it. They may be more than it will take afterwards.
+  void fill(std::vector<T> items) {
+    for (T& item : items) push(std::move(item));
+  }
 
   T peek_front(Wait wait);
+  T peek_front_now();
+  T peek_putter(Wait wait);
+  T peek_putter_now();
+
+ private:
+  static void place(QueueBase& queue, void* item) {
+    static_cast<QueueOf&>(queue).push(std::move(*static_cast<T*>(item)));
+  }
   void push(T item) {
     container_.push(std::move(item));
     note_placed();
   }
-
- private:
-  bool place_waiting();
-  std::optional<T> take();
+  std::optional<T> take(Right right);
 
   Container container_;
 };
@@ -185,8 +128,14 @@ template <class T>
 class Queue : public detail::QueueOf<T, detail::FifoContainer<T>> {
  public:
   explicit Queue(QueueOptions options = {}) : Queue::QueueOf(options.max_size) {}
+  // With these in it, even if they are more than max_size; each is to be done, for join().
+  Queue(QueueOptions options, std::vector<T> items) : Queue(options) {
+    this->fill(std::move(items));
+  }
   // **Blocks.** while it is empty. A copy of what get() would return. Throws as get().
   T peek(Wait wait = Wait::forever()) { return this->peek_front(wait); }
+  // The same at once. Throws as get_nowait(). Any thread; never parks and never switches.
+  T peek_nowait() { return this->peek_front_now(); }
 };
 
 // In Python this is a queue with task_done() and join(), which all of ours have.
@@ -198,8 +147,14 @@ template <class T>
 class LifoQueue : public detail::QueueOf<T, detail::LifoContainer<T>> {
  public:
   explicit LifoQueue(QueueOptions options = {}) : LifoQueue::QueueOf(options.max_size) {}
+  // As Queue's; the last one comes first.
+  LifoQueue(QueueOptions options, std::vector<T> items) : LifoQueue(options) {
+    this->fill(std::move(items));
+  }
   // **Blocks.** As Queue::peek.
   T peek(Wait wait = Wait::forever()) { return this->peek_front(wait); }
+  // As Queue::peek_nowait.
+  T peek_nowait() { return this->peek_front_now(); }
 };
 
 // The smallest first; in any order among equals. As gevent.queue.PriorityQueue. What Less throws,
@@ -208,18 +163,27 @@ template <class T, class Less = std::less<T>>
 class PriorityQueue : public detail::QueueOf<T, detail::HeapContainer<T, Less>> {
  public:
   explicit PriorityQueue(QueueOptions options = {}) : PriorityQueue::QueueOf(options.max_size) {}
+  // As Queue's.
   PriorityQueue(QueueOptions options, std::vector<T> items) : PriorityQueue(options) {
-    for (T& item : items) this->push(std::move(item));
+    this->fill(std::move(items));
   }
   // **Blocks.** As Queue::peek.
   T peek(Wait wait = Wait::forever()) { return this->peek_front(wait); }
+  // As Queue::peek_nowait.
+  T peek_nowait() { return this->peek_front_now(); }
 };
 
-// Holds nothing: put() blocks until a get() has taken the item. As gevent.queue.Channel.
+// Holds nothing: put() blocks until a get() has taken the item. As gevent.queue.Channel; but there
+// put_nowait() and get_nowait() wait for a moment, and here they need somebody who waits already.
 template <class T>
 class Channel : public detail::QueueOf<T, detail::FifoContainer<T>> {
  public:
   Channel() : Channel::QueueOf(0, detail::QueueKind::channel) {}
+  // **Blocks.** until a putter waits that no getter waits for. A copy of its item, which get()
+  // would return; the putter goes on waiting. Throws as get().
+  T peek(Wait wait = Wait::forever()) { return this->peek_putter(wait); }
+  // The same at once. Throws as get_nowait(). Any thread; never parks and never switches.
+  T peek_nowait() { return this->peek_putter_now(); }
 };
 
 }  // namespace green
@@ -234,14 +198,14 @@ void QueueOf<T, Container>::put(T item, Wait wait) {
   for (;;) {
     if (is_shut_down_) throw green::ShutDown();
     if (has_room()) break;
-    if (is_channel() && wait.is_poll() && promise_one()) {
+    if (is_channel() && wait.is_poll() && promise_directly()) {
       push(std::move(item));
       return;
     }
     if (wait_for_room(lock, self, &item, wait, deadline)) return;
   }
   push(std::move(item));
-  promise_next();
+  serve();
 }
 
 template <class T, class Container>
@@ -249,13 +213,13 @@ void QueueOf<T, Container>::put_nowait(T item) {
   const std::lock_guard lock(mutex_);
   if (is_shut_down_) throw green::ShutDown();
   if (is_channel()) {
-    if (!promise_one()) throw green::Full();
+    if (!promise_directly()) throw green::Full();
     push(std::move(item));
     return;
   }
   if (!has_room()) throw green::Full();
   push(std::move(item));
-  promise_next();
+  serve();
 }
 
 template <class T, class Container>
@@ -265,21 +229,21 @@ T QueueOf<T, Container>::get(Wait wait) {
   std::unique_lock lock(mutex_);
   Place place = Place::back;
   for (;;) {
-    if (has_unpromised()) {
-      if (std::optional<T> item = take()) return std::move(*item);
-      continue;  // of a channel: its putter had left
+    Right right = Right::promised;
+    if (!can_take(wait)) {
+      right = wait_for_promise(lock, self, place, wait, deadline);
+      place = Place::front;  // should there be nothing to take after all
     }
-    wait_for_promise(lock, self, place, wait, deadline);
-    if (std::optional<T> item = take()) return std::move(*item);
-    place = Place::front;  // the item that was promised is not there any more
+    if (right == Right::none) continue;
+    if (std::optional<T> item = take(right)) return std::move(*item);
   }
 }
 
 template <class T, class Container>
 T QueueOf<T, Container>::get_nowait() {
   const std::lock_guard lock(mutex_);
-  while (has_unpromised()) {
-    if (std::optional<T> item = take()) return std::move(*item);
+  while (can_take_now()) {
+    if (std::optional<T> item = take(Right::promised)) return std::move(*item);
   }
   if (is_shut_down_) throw green::ShutDown();
   throw green::Empty();
@@ -291,8 +255,35 @@ T QueueOf<T, Container>::peek_front(Wait wait) {
   const std::int64_t deadline = wait.to_deadline();
   std::unique_lock lock(mutex_);
   while (size_ == 0) wait_for_promise(lock, self, Place::back, wait, deadline);
-  promise_next();  // before the copy, which may throw
+  serve();  // before the copy, which may throw
   return container_.front();
+}
+
+template <class T, class Container>
+T QueueOf<T, Container>::peek_front_now() {
+  const std::lock_guard lock(mutex_);
+  if (can_take_now()) return container_.front();
+  if (is_shut_down_) throw green::ShutDown();
+  throw green::Empty();
+}
+
+template <class T, class Container>
+T QueueOf<T, Container>::peek_putter(Wait wait) {
+  Task& self = enter_blocking_call();
+  const std::int64_t deadline = wait.to_deadline();
+  std::unique_lock lock(mutex_);
+  for (;;) {
+    if (const void* item = look_for_item()) return *static_cast<const T*>(item);
+    wait_for_putter(lock, self, wait, deadline);
+  }
+}
+
+template <class T, class Container>
+T QueueOf<T, Container>::peek_putter_now() {
+  const std::lock_guard lock(mutex_);
+  if (const void* item = look_for_item()) return *static_cast<const T*>(item);
+  if (is_shut_down_) throw green::ShutDown();
+  throw green::Empty();
 }
 
 template <class T, class Container>
@@ -301,38 +292,22 @@ void QueueOf<T, Container>::shutdown(Shutdown how) {
   decltype(container_.take_all()) dropped;
   const std::lock_guard lock(mutex_);
   if (how == Shutdown::immediate) dropped = container_.take_all();
-  shut_down(dropped.size());
+  shut_down(how == Shutdown::immediate ? Leftovers::dropped : Leftovers::to_be_got, dropped.size());
 }
 
-// Moves a waiting putter's item in; false if none waits. One that cannot be placed is its putter's
-// failure, and not the caller's.
+// What it throws has taken nothing: whoever waits is served as if the caller had not come.
 template <class T, class Container>
-bool QueueOf<T, Container>::place_waiting() {
-  while (Putter* putter = win_putter()) {
-    try {
-      push(std::move(*static_cast<T*>(putter->item)));
-      putter->is_placed = true;
-      return true;
-    } catch (...) {
-      putter->failure = std::current_exception();
-    }
-  }
-  return false;
-}
-
-// What it throws has taken nothing: whoever waits is promised what the caller was.
-template <class T, class Container>
-std::optional<T> QueueOf<T, Container>::take() {
-  if (size_ == 0 && !place_waiting()) return std::nullopt;
+std::optional<T> QueueOf<T, Container>::take(Right right) {
+  if (size_ == 0 && !fetch(right)) return std::nullopt;
   std::optional<T> item;
   try {
     item.emplace(container_.pop());
   } catch (...) {
-    promise_next();
+    serve();
     throw;
   }
   --size_;
-  if (has_room() && place_waiting()) promise_next();
+  serve_after_get();
   return item;
 }
 

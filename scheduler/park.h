@@ -14,6 +14,7 @@
 // alone.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 
 #include "greenroom/scheduler/stack_walk.h"
@@ -132,6 +133,12 @@ class WaitQueue {
 
   bool empty() const { return head_.next == &head_; }
   WaitNode& front() { return static_cast<WaitNode&>(*head_.next); }
+  // There must be so many.
+  WaitNode& at(std::size_t index) {
+    WaitLink* link = head_.next;
+    for (; index > 0; --index) link = link->next;
+    return static_cast<WaitNode&>(*link);
+  }
   void push_back(WaitNode& node) { insert_before(head_, node); }
   // For a waiter whose turn came to nothing.
   void push_front(WaitNode& node) { insert_before(front(), node); }

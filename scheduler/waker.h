@@ -32,6 +32,10 @@ class Waker {
   // On the task's hub: makes it ready, with that result. True if this wake won. False if the wait
   // is over, by another wake or because its owner has left, or if the task is not parked.
   bool wake(ParkResult result = ParkResult::woken) const noexcept;
+  // On the task's hub: wake() would win now.
+  bool would_win() const noexcept {
+    return task_->epoch == epoch_ && task_->state == TaskState::parked;
+  }
   // Any thread; the task must live at least until this returns, and is kept until the wake arrives.
   // Its hub may have ended. Cannot tell whether it won.
   void wake_from_anywhere() const;

@@ -60,13 +60,28 @@ TEST(Channel, PutNowaitNeedsAWaitingGetter) {
   EXPECT_EQ(getter.get(), 2);
 }
 
+// The item was won before the kill came: it is returned, and the kill waits for the next call.
+TEST(Channel, AKillAfterTheItemWasWonThrowsAtTheNextBlockingCall) {
+  Channel<int> channel;
+  int got = 0;
+  auto getter = spawn([&] {
+    got = channel.get();
+    yield();
+    got = -1;
+  });
+  yield();
+  channel.put_nowait(1);
+  getter.kill();
+  EXPECT_EQ(got, 1);
+}
+
 TEST(Channel, AGetterGoesOnWaitingWhenItsPutterIsKilled) {
   Channel<int> channel;
   auto first = spawn([&] { return channel.get(); });
   auto second = spawn([&] { return channel.get(); });
   auto victim = spawn([&] { channel.put(1); });
   yield();
-  victim.kill({}, 0s);  // the first getter was woken for it, and runs after this
+  victim.kill({}, 0s);  // the turn was called for the two of them, and comes after this
   auto putter = spawn([&] {
     channel.put(2);
     channel.put(3);

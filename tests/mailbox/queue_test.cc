@@ -167,7 +167,7 @@ TEST(Queue, RoomGoesPastAPutterThatIsAboutToLeave) {
   yield();
   victim.kill({}, 0s);
   EXPECT_EQ(queue.get_nowait(), 1);
-  EXPECT_EQ(queue.get_nowait(), 3);
+  EXPECT_EQ(queue.get(), 3);
   EXPECT_THROW(queue.get_nowait(), Empty);
   joinall({victim, other});
 }
@@ -182,19 +182,15 @@ TEST(Queue, AnItemGoesPastAGetterThatIsAboutToLeave) {
   EXPECT_EQ(heir.get(), 1);
 }
 
-// The item was won before the kill came: it is returned, and the kill waits for the next call.
-TEST(Queue, AKillAfterTheItemWasWonThrowsAtTheNextBlockingCall) {
+// The kill comes before the queue's turn.
+TEST(Queue, AnItemThatAKilledGetterHasNotTakenStays) {
   Queue<int> queue;
-  int got = 0;
-  auto getter = spawn([&] {
-    got = queue.get();
-    yield();
-    got = -1;
-  });
+  auto victim = spawn([&] { queue.get(); });
   yield();
   queue.put_nowait(1);
-  getter.kill();
-  EXPECT_EQ(got, 1);
+  victim.kill();
+  EXPECT_TRUE(victim.ready());
+  EXPECT_EQ(queue.get_nowait(), 1);
 }
 
 // gevent test__queue: test_two_bogus_waiters.
@@ -268,14 +264,45 @@ TEST(Queue, GettersAndPuttersAreServedInOrderOfArrival) {
   EXPECT_EQ(put, (Log{"put0", "put1", "put2", "put3"}));
 }
 
-TEST(Queue, ALateComerDoesNotTakeWhatWasPromised) {
+// As in gevent: the one that waits is served in the queue's turn, and finds what is left then.
+TEST(Queue, ALateComerTakesWhatNobodyHasTakenYet) {
   Queue<int> queue;
-  auto waiting = spawn([&] { return queue.get(); });
+  Log out;
+  auto waiting = spawn([&] { out.push_back("waiting " + std::to_string(queue.get())); });
   yield();
   queue.put(1);
-  EXPECT_TRUE(queue.empty());
-  EXPECT_THROW(queue.get_nowait(), Empty);
-  EXPECT_EQ(waiting.get(), 1);
+  EXPECT_FALSE(queue.empty());
+  EXPECT_EQ(queue.get_nowait(), 1);
+  yield();
+  EXPECT_EQ(out, Log());
+  queue.put(2);
+  queue.put(3);
+  EXPECT_EQ(queue.get(), 2);
+  waiting.join();
+  EXPECT_EQ(out, Log{"waiting 3"});
+}
+
+// Nobody takes it from a getter on the way: it goes on in the turn's own place.
+TEST(Queue, WhoIsServedGoesOnAheadOfWhatIsReadyBehindTheTurn) {
+  Queue<int> queue({.max_size = 1});
+  Log out;
+  const auto say = [&](std::string word) { spawn([&out, word] { out.push_back(word); }); };
+  auto getter = spawn([&] {
+    out.push_back("got " + std::to_string(queue.get()));
+    say("getter's");
+    out.push_back("got " + std::to_string(queue.get()));
+  });
+  yield();
+  say("before");
+  queue.put(1);
+  auto putter = spawn([&] {
+    queue.put(2);
+    out.push_back("put 2");
+  });
+  say("behind");
+  joinall({getter, putter});
+  yield();
+  EXPECT_EQ(out, (Log{"before", "got 1", "put 2", "behind", "getter's", "got 2"}));
 }
 
 // gevent test__queue: test_max_size.

@@ -103,6 +103,89 @@ TEST(Queue, LosesNothingWhenGettersOfOtherHubsLeave) {
   EXPECT_EQ(sum, static_cast<long>(count) * (count + 1) / 2);
 }
 
+// A getter on a hub of its own, which waits when the constructor returns.
+class GetterElsewhere {
+ public:
+  explicit GetterElsewhere(Queue<int>& queue)
+      : thread_([this, &queue] {
+          const Hold hold = green::get_hub().hold();
+          const auto getter = spawn([this, &queue] { got_ = queue.get(); });
+          const auto witness = spawn([this] { is_waiting_ = true; });
+          joinall({getter, witness});
+        }) {
+    while (!is_waiting_) std::this_thread::yield();
+  }
+  ~GetterElsewhere() { thread_.join(); }
+  GetterElsewhere(const GetterElsewhere&) = delete;
+  GetterElsewhere& operator=(const GetterElsewhere&) = delete;
+  // This hub runs nobody else meanwhile.
+  int await() const {
+    while (got_ == 0) std::this_thread::yield();
+    return got_;
+  }
+
+ private:
+  std::atomic<bool> is_waiting_{false};
+  std::atomic<int> got_{0};
+  std::thread thread_;
+};
+
+TEST(Queue, AGetterOfAnotherHubNeedNotWaitUntilThisOneRunsSomebodyElse) {
+  Queue<int> queue;
+  const GetterElsewhere getter(queue);
+  auto own = spawn([&] { return queue.get(); });
+  yield();
+  queue.put(1);
+  EXPECT_EQ(getter.await(), 1);
+  queue.put(2);
+  EXPECT_EQ(own.get(), 2);
+}
+
+// A greenlet of this hub is first in line, and the turn is called for it; then it leaves.
+TEST(Queue, WhatAGetterLeavesBehindGoesToAnotherHubBeforeTheTurn) {
+  Queue<int> queue;
+  auto victim = spawn([&] { queue.get(); });
+  yield();
+  const GetterElsewhere getter(queue);
+  victim.kill({}, 0s);
+  auto observer = spawn([&] { EXPECT_EQ(getter.await(), 1); });
+  queue.put(1);
+  joinall({victim, observer});
+}
+
+TEST(Queue, HasATurnOnEachHubThatItIsUsedOn) {
+  Queue<int> queue({.max_size = 1});
+  const auto use = [&] {
+    std::string out;
+    auto getter = spawn([&] {
+      for (int i = 0; i < 3; ++i) out += "g" + std::to_string(queue.get());
+    });
+    auto putter = spawn([&] {
+      for (int i = 0; i < 3; ++i) {
+        queue.put(i);
+        out += "p" + std::to_string(i);
+      }
+    });
+    joinall({getter, putter});
+    return out;
+  };
+  const std::string here = use();
+  std::string there;
+  std::thread([&] { there = use(); }).join();
+  EXPECT_EQ(here, there);
+  EXPECT_EQ(use(), here);
+}
+
+// The turn has a place on this hub then, as it has just let this greenlet go on.
+TEST(Queue, IsDestroyedByAnotherThreadBeforeItsTurnIsOver) {
+  auto queue = std::make_unique<Queue<int>>();
+  auto putter = spawn([&] { queue->put(1); });
+  EXPECT_EQ(queue->get(), 1);
+  std::thread([owned = std::move(queue)] {}).join();
+  putter.join();
+  yield();
+}
+
 // A budget yield comes before the attempt, so that a kill there loses nothing.
 TEST(Queue, AKillAtTheBudgetYieldLosesNothing) {
   Queue<int> queue({.max_size = 2});

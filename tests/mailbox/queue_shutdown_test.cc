@@ -76,5 +76,53 @@ TEST(Queue, AnImmediateShutdownDropsTheItemsAndReleasesJoin) {
   EXPECT_THROW(queue.get(), ShutDown);
 }
 
+TEST(Queue, IsReadToItsEndByALoop) {
+  Queue<int> queue({.max_size = 1});
+  int sum = 0;
+  const auto read = [&] {
+    for (const int item : queue) sum += item;
+  };
+  const auto first = spawn(read);
+  const auto second = spawn(read);
+  for (int i = 1; i <= 10; ++i) queue.put(i);
+  queue.shutdown();
+  joinall({first, second});
+  EXPECT_EQ(sum, 55);
+  read();
+}
+
+TEST(Queue, ALoopThatIsKilledLeavesTheRest) {
+  Queue<std::unique_ptr<int>> queue;
+  queue.put(std::make_unique<int>(1));
+  int got = 0;
+  const auto reader = spawn([&] {
+    for (auto& item : queue) got = *item;
+  });
+  yield();
+  reader.kill();
+  EXPECT_EQ(got, 1);
+  queue.put(std::make_unique<int>(2));
+  EXPECT_EQ(*queue.get_nowait(), 2);
+}
+
+// They could go on, and the turn has not come.
+TEST(Queue, ShutdownServesThoseWhoAreToGoOnFirst) {
+  Queue<int> queue({.max_size = 1});
+  queue.put(1);
+  auto putter = spawn([&] { queue.put(2); });
+  yield();
+  EXPECT_EQ(queue.get(), 1);
+  queue.shutdown();
+  putter.join();
+  EXPECT_TRUE(putter.successful());
+  EXPECT_EQ(queue.get(), 2);
+  Queue<int> other;
+  auto getter = spawn([&] { return other.get(); });
+  yield();
+  other.put(3);
+  other.shutdown();
+  EXPECT_EQ(getter.get(), 3);
+}
+
 }  // namespace
 }  // namespace greenroom

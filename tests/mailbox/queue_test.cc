@@ -328,6 +328,29 @@ TEST(Queue, IsUnboundedWithAMaximumOfZero) {
   EXPECT_EQ(queue.size(), 1000u);
 }
 
+// gevent test__queue: items of the constructor.
+TEST(Queue, BeginsWithItemsEvenIfTheyAreMoreThanItsMaximum) {
+  Queue<int> queue({.max_size = 1}, {1, 2, 3});
+  EXPECT_EQ(queue.qsize(), 3u);
+  EXPECT_EQ(queue.unfinished(), 3u);
+  EXPECT_THROW(queue.put_nowait(4), Full);
+  for (int i = 1; i <= 3; ++i) EXPECT_EQ(queue.get(), i);
+  LifoQueue<int> newest_first({}, {1, 2});
+  EXPECT_EQ(newest_first.get(), 2);
+}
+
+TEST(Queue, PeekNowaitCopiesWhatIsThereOrThrowsEmpty) {
+  Queue<int> queue({.max_size = 1});
+  EXPECT_THROW(queue.peek_nowait(), Empty);
+  queue.put(1);
+  EXPECT_EQ(queue.peek_nowait(), 1);
+  EXPECT_EQ(queue.size(), 1u);
+  queue.shutdown(Queue<int>::Shutdown::immediate);
+  EXPECT_THROW(queue.peek_nowait(), ShutDown);
+  EXPECT_EQ(LifoQueue<int>({}, {1, 2}).peek_nowait(), 2);
+  EXPECT_EQ(PriorityQueue<int>({}, {2, 1}).peek_nowait(), 1);
+}
+
 // gevent test__queue: test_peek_multi_greenlet.
 TEST(Queue, AllWhoPeekSeeTheSameItem) {
   Queue<int> queue;

@@ -187,6 +187,35 @@ TEST(QueueCrossing, EachItemArrivesOnce) {
   });
 }
 
+// Two hubs call for the turn, serve each other's waiters and leave; the last of them destroys it.
+TEST(QueueCrossing, NobodyWaitsForWhatIsThere) {
+  cross({.everywhere = 5, .by_seed = 2000, .with_kills = 50}, [] {
+    auto queue = std::make_shared<green::Queue<int>>(green::QueueOptions{.max_size = 1});
+    auto waiting = std::make_shared<int>(0);
+    std::vector<Monitored> actors;
+    for (int hub = 0; hub < 2; ++hub) {
+      actors.push_back(spawn_monitor(anywhere(), [=] {
+        const auto getter = green::spawn([=] {
+          ++*waiting;
+          queue->get();
+          --*waiting;
+        });
+        queue->put(1);
+        queue->put(2);
+        getter.join();
+      }));
+    }
+    const std::weak_ptr<green::Queue<int>> remains = queue;
+    queue.reset();
+    sleep(1s);
+    if (const auto last = remains.lock()) {
+      EXPECT_FALSE(*waiting > 0 && !last->empty());
+    }
+    for (const Monitored& actor : actors) exit(actor.pid, Reason::kill);
+    join(actors);
+  });
+}
+
 TEST(ChannelCrossing, EachItemIsHandedOver) {
   cross([] {
     auto channel = std::make_shared<green::Channel<int>>();

@@ -162,7 +162,50 @@ TEST(AbandonedParty, DoesNotCountAtABarrier) {
   }
 }
 
-// Its frame and its place in the queue stay for ever, the hub does not.
+// It was told and never goes on: who found the event set meanwhile does not wait for it.
+TEST(AbandonedWaiter, IsNotWaitedForByALateWaitForTheSameEvent) {
+  std::thread([] {
+    green::Event event;
+    const auto told = green::spawn([&] { event.wait(); });
+    yield();
+    const auto late = green::spawn([&] { return event.wait(); });
+    const auto abandons = green::spawn([&] { Hub::current().abandon(told.task()); });
+    event.set();
+    EXPECT_TRUE(late.join(10s));
+    abandons.join();
+  }).join();
+}
+
+// The turn was called for the two of them, and comes after this.
+TEST(AbandonedWaiter, IsPassedOverByTheTurnOfAChannel) {
+  std::thread([] {
+    green::Channel<int> channel;
+    const auto getter = green::spawn([&] { channel.get(); });
+    const auto next = green::spawn([&] { return channel.get(); });
+    yield();
+    const auto putter = green::spawn([&] { channel.put(1); });
+    const auto abandons = green::spawn([&] { Hub::current().abandon(getter.task()); });
+    EXPECT_EQ(next.get(), 1);
+    green::joinall({putter, abandons});
+  }).join();
+}
+
+// Its item was taken, and it is to go on once its getter has parked.
+TEST(AbandonedPutter, WhoseItemWasTakenIsForgottenByTheTurn) {
+  std::thread([] {
+    green::Channel<int> channel;
+    const auto putter = green::spawn([&] { channel.put(1); });
+    const auto getter = green::spawn([&] {
+      EXPECT_EQ(channel.get(), 1);
+      Hub::current().abandon(putter.task());
+    });
+    getter.join();
+    EXPECT_THROW(channel.get_nowait(), green::Empty);
+    EXPECT_THROW(channel.put_nowait(2), green::Full);
+  }).join();
+}
+
+// Its frame stays for ever, the hub does not.
 TEST(AbandonedWaiter, IsWokenInVainWhenItsHubHasEnded) {
   green::Event event;
   std::thread([&] {

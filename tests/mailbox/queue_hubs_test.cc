@@ -143,14 +143,47 @@ TEST(Queue, AGetterOfAnotherHubNeedNotWaitUntilThisOneRunsSomebodyElse) {
 
 // A greenlet of this hub is first in line, and the turn is called for it; then it leaves.
 TEST(Queue, WhatAGetterLeavesBehindGoesToAnotherHubBeforeTheTurn) {
+  for (const auto result : {detail::ParkResult::interrupted, detail::ParkResult::expired}) {
+    Queue<int> queue;
+    auto victim = spawn([&] {
+      try {
+        queue.get(1h);
+      } catch (const Empty&) {
+      }
+    });
+    yield();
+    const GetterElsewhere getter(queue);
+    if (result == detail::ParkResult::interrupted) {
+      victim.kill({}, 0s);
+    } else {
+      victim.task().hub->end_park(victim.task(), result);
+    }
+    auto observer = spawn([&] { EXPECT_EQ(getter.await(), 1); });
+    queue.put(1);
+    joinall({victim, observer});
+  }
+}
+
+// This one's turn is called for, and this hub runs nobody.
+TEST(Queue, ServesThoseOfAnotherHubThatStandBehindTheTurnOfThisOne) {
   Queue<int> queue;
-  auto victim = spawn([&] { queue.get(); });
+  auto first = spawn([&] { return queue.get(); });
   yield();
-  const GetterElsewhere getter(queue);
-  victim.kill({}, 0s);
-  auto observer = spawn([&] { EXPECT_EQ(getter.await(), 1); });
   queue.put(1);
-  joinall({victim, observer});
+  std::atomic<bool> is_done{false};
+  std::thread other([&] {
+    const Hold hold = green::get_hub().hold();
+    EXPECT_EQ(queue.get(), 1);  // nobody has taken it yet
+    auto getter = spawn([&] { return queue.get(); });
+    yield();
+    queue.put(2);
+    queue.put(3);
+    EXPECT_EQ(getter.get(), 2);  // of the two that are promised
+    is_done = true;
+  });
+  while (!is_done) std::this_thread::yield();
+  other.join();
+  EXPECT_EQ(first.get(), 3);
 }
 
 TEST(Queue, HasATurnOnEachHubThatItIsUsedOn) {

@@ -193,6 +193,7 @@ TEST(QueueCrossing, NobodyWaitsForWhatIsThere) {
     auto queue = std::make_shared<green::Queue<int>>(green::QueueOptions{.max_size = 1});
     auto waiting = std::make_shared<int>(0);
     std::vector<Monitored> actors;
+    actors.reserve(2);
     for (int hub = 0; hub < 2; ++hub) {
       actors.push_back(spawn_monitor(anywhere(), [=] {
         const auto getter = green::spawn([=] {

@@ -254,6 +254,7 @@ T QueueOf<T, Container>::peek_front(Wait wait) {
   Task& self = enter_blocking_call();
   const std::int64_t deadline = wait.to_deadline();
   std::unique_lock lock(mutex_);
+  if (size_ == 0) serve();
   while (size_ == 0) wait_for_promise(lock, self, Place::back, wait, deadline);
   serve();  // before the copy, which may throw
   return container_.front();

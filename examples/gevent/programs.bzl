@@ -8,6 +8,7 @@ PROGRAMS = [
     "events",
     "foobar",
     "groups",
+    "locals",
     "semaphore",
     "spawn",
     "states",

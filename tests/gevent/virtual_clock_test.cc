@@ -19,7 +19,7 @@
 // Each main of these programs, by the name that BUILD gives it.
 using Main = int(int, char**);
 Main actors_main, bounded_queue_main, context_switch_main, determinism_main, events_main,
-    foobar_main, groups_main, semaphore_main, spawn_main, states_main, timeouts_main,
+    foobar_main, groups_main, locals_main, semaphore_main, spawn_main, states_main, timeouts_main,
     work_queue_main;
 
 namespace greenroom {
@@ -111,6 +111,7 @@ constexpr Program programs[] = {
     {"events", events_main},
     {"foobar", foobar_main},
     {"groups", groups_main},
+    {"locals", locals_main},
     {"semaphore", semaphore_main},
     {"spawn", spawn_main},
     {"states", states_main},

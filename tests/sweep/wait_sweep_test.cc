@@ -27,6 +27,7 @@ TEST(WaitSweep, NothingHangsOnWhatWasWaitedForInTheEnd) {
     auto objects = std::make_shared<Objects>();
     auto target = green::spawn([] { sleep(3ms); });
     std::vector<Monitored> actors;
+    actors.reserve(3);
     for (int i = 0; i < 2; ++i) {
       actors.push_back(spawn_monitor(anywhere(), [=] {
         green::wait({objects->event, objects->semaphore, target}, {.timeout = 2ms, .count = 2});
@@ -58,6 +59,7 @@ TEST(WaitSweep, NothingHangsOnWhatWasWaitedForInTheEnd) {
 TEST(WaitSweep, AKillersDeathLeavesItsKillsStanding) {
   sweep(4, {1, 2}, [] {
     std::vector<green::Greenlet<>> victims;
+    victims.reserve(3);
     for (int i = 0; i < 3; ++i) {
       victims.push_back(green::spawn([] {
         try {
@@ -121,6 +123,7 @@ TEST(WaitSweep, AValueOfALocalGoesWithItsActor) {
     auto shared = std::make_shared<Shared>();
     const int before = shared->count;
     std::vector<Monitored> actors;
+    actors.reserve(3);
     for (int i = 0; i < 3; ++i) {
       actors.push_back(spawn_monitor(anywhere(), [=] {
         EXPECT_NE(shared->values->count, nullptr);

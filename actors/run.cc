@@ -18,7 +18,7 @@
 #include "greenroom/actors/ending.h"
 #include "greenroom/actors/placement.h"
 #include "greenroom/actors/verbs.h"
-#include "greenroom/io/signal_watcher.h"
+#include "greenroom/io/poll/signal_watcher.h"
 #include "greenroom/mailbox/receive.h"
 #include "greenroom/scheduler/dump.h"
 #include "greenroom/scheduler/end_guard.h"

@@ -7,7 +7,7 @@
 
 #include "greenroom/actors/request.h"
 #include "greenroom/actors/signals.h"
-#include "greenroom/io/active_mode.h"
+#include "greenroom/io/stream/active_mode.h"
 
 namespace greenroom::detail {
 

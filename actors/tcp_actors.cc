@@ -8,7 +8,7 @@
 #include "greenroom/actors/call_error.h"
 #include "greenroom/actors/crash_report.h"
 #include "greenroom/actors/placement.h"
-#include "greenroom/io/line_source.h"
+#include "greenroom/io/stream/line_source.h"
 
 namespace greenroom::detail {
 

@@ -3,9 +3,9 @@
 #include <stdexcept>
 #include <utility>
 
-#include "greenroom/io/address.h"
-#include "greenroom/io/resolve.h"
-#include "greenroom/io/resolver_settings.h"
+#include "greenroom/io/dns/resolve.h"
+#include "greenroom/io/resolver/resolver_settings.h"
+#include "greenroom/io/socket/address.h"
 #include "greenroom/scheduler/park.h"
 
 namespace greenroom::dns {

@@ -5,8 +5,8 @@
 #include <string>
 #include <vector>
 
-#include "greenroom/io/dns_options.h"
-#include "greenroom/io/io_error.h"
+#include "greenroom/io/resolver/dns_options.h"
+#include "greenroom/io/socket/io_error.h"
 #include "greenroom/scheduler/time.h"
 
 namespace greenroom::dns {

@@ -14,7 +14,7 @@
 #include "greenroom/actors/ending.h"
 #include "greenroom/actors/registry.h"
 #include "greenroom/actors/timer_table.h"
-#include "greenroom/io/libev_poller.h"
+#include "greenroom/io/poll/libev_poller.h"
 #include "greenroom/scheduler/dump.h"
 #include "greenroom/scheduler/report_writer.h"
 #include "greenroom/testkit/testkit.h"

@@ -5,7 +5,7 @@
 #include <cerrno>
 #include <utility>
 
-#include "greenroom/io/fd_poller.h"
+#include "greenroom/io/poll/fd_poller.h"
 
 namespace greenroom::testkit::detail {
 

@@ -16,7 +16,7 @@
 #include <string>
 #include <string_view>
 
-#include "greenroom/io/address.h"
+#include "greenroom/io/socket/address.h"
 #include "greenroom/scheduler/time.h"
 
 namespace greenroom::testkit::detail {

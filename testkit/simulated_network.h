@@ -15,9 +15,9 @@
 #include <utility>
 #include <vector>
 
-#include "greenroom/io/endpoint.h"
-#include "greenroom/io/fd_poller.h"
-#include "greenroom/io/socket_calls.h"
+#include "greenroom/io/poll/fd_poller.h"
+#include "greenroom/io/socket/endpoint.h"
+#include "greenroom/io/socket/socket_calls.h"
 #include "greenroom/testkit/simulated_connection.h"
 
 namespace greenroom::testkit::detail {

@@ -6,7 +6,7 @@
 #include <cstdint>
 #include <vector>
 
-#include "greenroom/io/fd_poller.h"
+#include "greenroom/io/poll/fd_poller.h"
 
 namespace greenroom::testkit::detail {
 

@@ -15,7 +15,7 @@
 #include <stdexcept>
 #include <string>
 
-#include "greenroom/io/endpoint.h"
+#include "greenroom/io/socket/endpoint.h"
 
 namespace greenroom::testkit {
 

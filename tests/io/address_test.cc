@@ -1,4 +1,4 @@
-#include "greenroom/io/address.h"
+#include "greenroom/io/socket/address.h"
 
 #include <gtest/gtest.h>
 

@@ -1,10 +1,10 @@
-#include "greenroom/io/connect.h"
+#include "greenroom/io/tcp/connect.h"
 
 #include <gtest/gtest.h>
 
 #include <vector>
 
-#include "greenroom/io/resolve.h"
+#include "greenroom/io/dns/resolve.h"
 #include "greenroom/tests/io/loopback.h"
 
 namespace greenroom {

@@ -21,7 +21,7 @@
 #include <thread>
 #include <vector>
 
-#include "greenroom/io/endpoint.h"
+#include "greenroom/io/socket/endpoint.h"
 #include "greenroom/scheduler/lock.h"
 #include "greenroom/tests/io/dns_message.h"
 

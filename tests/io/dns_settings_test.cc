@@ -5,7 +5,7 @@
 #include <vector>
 
 #include "greenroom/io/dns.h"
-#include "greenroom/io/resolver_settings.h"
+#include "greenroom/io/resolver/resolver_settings.h"
 #include "greenroom/scheduler/green.h"
 #include "greenroom/tests/io/dns_server.h"
 

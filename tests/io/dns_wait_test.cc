@@ -5,8 +5,8 @@
 #include <thread>
 #include <vector>
 
-#include "greenroom/io/ares_channel.h"
 #include "greenroom/io/dns.h"
+#include "greenroom/io/resolver/ares_channel.h"
 #include "greenroom/scheduler/sanitizers.h"
 #include "greenroom/tests/io/dns_server.h"
 #include "greenroom/tests/io/loopback.h"

@@ -1,4 +1,4 @@
-#include "greenroom/io/libev_poller.h"
+#include "greenroom/io/poll/libev_poller.h"
 
 #include <gtest/gtest.h>
 

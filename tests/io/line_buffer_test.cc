@@ -1,4 +1,4 @@
-#include "greenroom/io/line_buffer.h"
+#include "greenroom/io/stream/line_buffer.h"
 
 #include <gtest/gtest.h>
 

@@ -1,4 +1,4 @@
-#include "greenroom/io/line_source.h"
+#include "greenroom/io/stream/line_source.h"
 
 #include <gtest/gtest.h>
 

@@ -1,8 +1,8 @@
-#include "greenroom/io/lines.h"
+#include "greenroom/io/stream/lines.h"
 
 #include <gtest/gtest.h>
 
-#include "greenroom/io/next_line.h"
+#include "greenroom/io/stream/next_line.h"
 #include "greenroom/tests/io/loopback.h"
 
 namespace greenroom {

@@ -1,4 +1,4 @@
-#include "greenroom/io/listener.h"
+#include "greenroom/io/tcp/listener.h"
 
 #include <gtest/gtest.h>
 #include <netinet/tcp.h>

@@ -1,4 +1,4 @@
-#include "greenroom/io/signal_watcher.h"
+#include "greenroom/io/poll/signal_watcher.h"
 
 #include <gtest/gtest.h>
 #include <unistd.h>

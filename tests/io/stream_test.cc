@@ -1,5 +1,5 @@
 // tcp::Stream over the kernel's loopback. Over 400 lines: one class, and peers that misbehave.
-#include "greenroom/io/stream.h"
+#include "greenroom/io/stream/stream.h"
 
 #include <gtest/gtest.h>
 #include <netinet/in.h>

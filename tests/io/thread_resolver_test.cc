@@ -1,5 +1,5 @@
 // With GREENROOM_RESOLVER=thread. getaddrinfo is this file's: names under "gated." wait.
-#include "greenroom/io/thread_resolver.h"
+#include "greenroom/io/resolver/thread_resolver.h"
 
 #include <dlfcn.h>
 #include <gtest/gtest.h>

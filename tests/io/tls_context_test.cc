@@ -1,10 +1,9 @@
 // What a TLS context loads, and what it says about what it cannot load.
-#include "greenroom/io/tls_context.h"
-
 #include <gtest/gtest.h>
 
 #include <stdexcept>
 
+#include "greenroom/io/tls/context.h"
 #include "greenroom/tests/io/tls_loopback.h"
 
 namespace greenroom {

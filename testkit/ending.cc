@@ -10,10 +10,10 @@
 #include <optional>
 #include <thread>
 
-#include "greenroom/actors/actor_hub.h"
-#include "greenroom/actors/ending.h"
-#include "greenroom/actors/registry.h"
-#include "greenroom/actors/timer_table.h"
+#include "greenroom/actors/core/actor_hub.h"
+#include "greenroom/actors/names/registry.h"
+#include "greenroom/actors/run/ending.h"
+#include "greenroom/actors/verbs/timer_table.h"
 #include "greenroom/io/poll/libev_poller.h"
 #include "greenroom/scheduler/dump.h"
 #include "greenroom/scheduler/report_writer.h"

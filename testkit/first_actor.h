@@ -4,7 +4,7 @@
 #include <exception>
 #include <functional>
 
-#include "greenroom/actors/pid.h"
+#include "greenroom/actors/values/pid.h"
 
 namespace greenroom::testkit::detail {
 

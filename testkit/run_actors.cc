@@ -9,8 +9,8 @@
 #include <vector>
 
 #include "greenroom/actors/actors.h"
-#include "greenroom/actors/ending.h"
-#include "greenroom/actors/placement.h"
+#include "greenroom/actors/hubs/placement.h"
+#include "greenroom/actors/run/ending.h"
 #include "greenroom/scheduler/dump.h"
 #include "greenroom/scheduler/event.h"
 #include "greenroom/scheduler/greenlet.h"

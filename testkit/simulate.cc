@@ -11,10 +11,10 @@
 #include <string>
 #include <vector>
 
-#include "greenroom/actors/actor_hub.h"
-#include "greenroom/actors/crash_report.h"
-#include "greenroom/actors/ending.h"
-#include "greenroom/actors/placement.h"
+#include "greenroom/actors/core/actor_hub.h"
+#include "greenroom/actors/core/crash_report.h"
+#include "greenroom/actors/hubs/placement.h"
+#include "greenroom/actors/run/ending.h"
 #include "greenroom/scheduler/crossing.h"
 #include "greenroom/scheduler/dump.h"
 #include "greenroom/testkit/abort_note.h"

@@ -14,7 +14,17 @@ _ARROWS = {
     "io/tcp": ["io/socket", "io/poll", "io/stream", "io/dns", "scheduler"],
     "io/tls": ["io/socket", "io/poll", "io/stream", "io/tcp", "scheduler"],
     "io": ["io", "scheduler"],
-    "actors": ["io", "mailbox", "scheduler"],
+    "actors/values": ["scheduler"],
+    "actors/names": ["actors/values", "scheduler"],
+    "actors/core": ["actors/values", "actors/names", "mailbox", "scheduler"],
+    "actors/hubs": ["actors/values", "actors/core", "scheduler"],
+    "actors/verbs": ["actors/values", "actors/names", "actors/core", "actors/hubs", "mailbox", "scheduler"],
+    # A server may be told of lines: io/stream.
+    "actors/server": ["actors/values", "actors/names", "actors/core", "actors/verbs", "io/stream", "mailbox", "scheduler"],
+    "actors/supervisor": ["actors/values", "actors/names", "actors/core", "actors/verbs", "actors/server", "scheduler"],
+    "actors/run": ["actors/values", "actors/core", "actors/hubs", "actors/verbs", "actors/supervisor", "io/poll", "mailbox", "scheduler"],
+    "actors/tcp": ["actors", "io", "mailbox", "scheduler"],
+    "actors": ["actors", "io", "mailbox", "scheduler"],
 }
 
 # In the target rather than in .bazelrc: a program that has greenroom as an external repository

@@ -1,6 +1,6 @@
 // Crash reports: who gets one, what is in it, and how many there are under a storm.
 
-#include "greenroom/actors/crash_report.h"
+#include "greenroom/actors/core/crash_report.h"
 
 #include <gtest/gtest.h>
 

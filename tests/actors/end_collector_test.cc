@@ -1,6 +1,6 @@
 // The ends of many actors, waited for in one walk through the mailbox.
 
-#include "greenroom/actors/end_collector.h"
+#include "greenroom/actors/verbs/end_collector.h"
 
 #include <gtest/gtest.h>
 

@@ -1,6 +1,6 @@
 // Exit reasons as values.
 
-#include "greenroom/actors/exit_reason.h"
+#include "greenroom/actors/values/exit_reason.h"
 
 #include <gtest/gtest.h>
 
@@ -11,7 +11,7 @@
 #include <thread>
 #include <vector>
 
-#include "greenroom/actors/call_error.h"
+#include "greenroom/actors/values/call_error.h"
 
 namespace greenroom {
 namespace {

@@ -1,4 +1,4 @@
-#include "greenroom/actors/flat_index.h"
+#include "greenroom/actors/values/flat_index.h"
 
 #include <gtest/gtest.h>
 
@@ -8,7 +8,7 @@
 #include <random>
 #include <utility>
 
-#include "greenroom/actors/pid.h"
+#include "greenroom/actors/values/pid.h"
 
 namespace greenroom::detail {
 namespace {

@@ -1,4 +1,4 @@
-#include "greenroom/actors/ordered_map.h"
+#include "greenroom/actors/values/ordered_map.h"
 
 #include <gtest/gtest.h>
 

@@ -1,7 +1,7 @@
 // Pid numbers: how far a slot is from its next use, and the serial's wrap. A table never looks at
 // an actor, so any aligned address will do for one.
 
-#include "greenroom/actors/pid_table.h"
+#include "greenroom/actors/names/pid_table.h"
 
 #include <gtest/gtest.h>
 

@@ -1,6 +1,6 @@
 // What the strategies do and how restarts are counted: pure functions, at their seams.
 
-#include "greenroom/actors/restart_plan.h"
+#include "greenroom/actors/supervisor/restart_plan.h"
 
 #include <gtest/gtest.h>
 

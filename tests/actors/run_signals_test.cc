@@ -12,7 +12,7 @@
 #include <string>
 #include <thread>
 
-#include "greenroom/actors/run.h"
+#include "greenroom/actors/run/run.h"
 #include "greenroom/tests/actors/noted.h"
 #include "greenroom/tests/actors/probe.h"
 

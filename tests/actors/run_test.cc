@@ -1,6 +1,6 @@
 // run: what it returns, and in which order it ends things. Signals are in run_signals_test.
 
-#include "greenroom/actors/run.h"
+#include "greenroom/actors/run/run.h"
 
 #include <gtest/gtest.h>
 

@@ -1,6 +1,6 @@
 // Tasks, Scope and Outcome: work with results.
 
-#include "greenroom/actors/tasks.h"
+#include "greenroom/actors/verbs/tasks.h"
 
 #include <gtest/gtest.h>
 

@@ -1,5 +1,5 @@
 // Connections whose input is mail: who gets it, and who has the stream when that actor is gone.
-#include "greenroom/actors/tcp_actors.h"
+#include "greenroom/actors/tcp/tcp_actors.h"
 
 #include <gtest/gtest.h>
 

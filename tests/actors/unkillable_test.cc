@@ -7,7 +7,7 @@
 #include <thread>
 
 #include "greenroom/actors/actors.h"
-#include "greenroom/actors/signals.h"
+#include "greenroom/actors/core/signals.h"
 #include "greenroom/scheduler/event.h"
 #include "greenroom/scheduler/lock.h"
 #include "greenroom/testkit/testkit.h"

@@ -104,11 +104,15 @@ class AsyncResult {
 
  private:
   friend class Waitable;
+  // What was there is destroyed under no lock: its destructor may ask, and even park.
   void replace(std::optional<Value> value, std::exception_ptr exception) {
+    std::optional<Value> old;
     {
       const std::lock_guard lock(mutex_);
-      value_ = std::move(value);
-      exception_ = std::move(exception);
+      if (value_) old.emplace(std::move(*value_));
+      value_.reset();
+      if (value) value_.emplace(std::move(*value));
+      std::swap(exception_, exception);
     }
     event_.set();
   }

@@ -32,15 +32,17 @@ bool end_before_start(GreenletTask& task, const std::exception_ptr& exception) {
   start_now(task);  // it takes its turn, in which it does nothing
   throw_into(task, exception);
   if (task.extension) return true;  // an actor sees to its end itself, in its turn
+  // Its callable goes before anybody hears of the end, as it may refer to what the one who hears
+  // has. In hub work its destructors could not park: then it ends in its turn.
+  if (!Hub::current_if_any()->current_task()) return true;
+  static_cast<const GreenletOps&>(*task.ops).drop_call(task);
+  if (task.has_ended()) return true;  // they have parked, and its turn has come
   try {
     std::rethrow_exception(exception);
   } catch (...) {
     keep_exception(task);
   }
   end_greenlet(task);
-  // In hub work its destructors could not park: then its turn sees to them.
-  if (Hub::current_if_any()->current_task())
-    static_cast<const GreenletOps&>(*task.ops).drop_call(task);
   return true;
 }
 
@@ -170,8 +172,9 @@ void GreenletHandle::kill(std::exception_ptr exception, Wait wait) const {
 
 namespace green {
 
-void killall(const std::vector<Greenlet<>>& greenlets, std::exception_ptr exception, Wait wait) {
+void killall(const std::vector<Greenlet<>>& list, std::exception_ptr exception, Wait wait) {
   detail::Task& self = detail::enter_blocking_call();
+  const std::vector<Greenlet<>> greenlets = list;  // those who run meanwhile may change it
   exception = detail::or_greenlet_exit(std::move(exception));
   const std::int64_t deadline = wait.to_deadline();
   detail::Begun begun = detail::begin_kills(greenlets, exception);
@@ -195,7 +198,8 @@ void kill(const Greenlet<>& greenlet, std::exception_ptr exception) {
   kill(std::vector<Greenlet<>>{greenlet}, std::move(exception));
 }
 
-void kill(const std::vector<Greenlet<>>& greenlets, std::exception_ptr exception) {
+void kill(const std::vector<Greenlet<>>& list, std::exception_ptr exception) {
+  const std::vector<Greenlet<>> greenlets = list;  // those who run meanwhile may change it
   exception = detail::or_greenlet_exit(std::move(exception));
   detail::Begun begun = detail::begin_kills(greenlets, exception);
   if (begun.needs_turn) detail::KillTurn::call_for(std::move(begun.in_turn), std::move(exception));

@@ -10,17 +10,29 @@
 
 namespace greenroom::detail {
 
-void end_greenlets(const std::vector<green::Greenlet<>>& greenlets) noexcept {
+bool end_greenlets(const std::vector<green::Greenlet<>>& greenlets) noexcept {
+  const Hub* const hub = Hub::current_if_any();
+  const Task* const self = hub ? hub->current_task() : nullptr;
   std::vector<green::Greenlet<>> running;
   for (const auto& greenlet : greenlets) {
     if (greenlet && !greenlet.ready()) running.push_back(greenlet);
   }
-  if (running.empty()) return;
-  const Hub* const hub = Hub::current_if_any();
-  if (hub && !hub->current_task()) return green::kill(running);
+  if (running.empty()) return true;
+  if (hub && !self) {
+    green::kill(running);
+    return false;
+  }
   const Uncancellable they_end;
   green::kill(running);
-  for (const auto& greenlet : running) greenlet.join();
+  bool have_ended = true;
+  for (const auto& greenlet : running) {
+    if (&task_behind(greenlet.task()) == self) {
+      have_ended = false;
+    } else {
+      greenlet.join();
+    }
+  }
+  return have_ended;
 }
 
 void rethrow_end(const GreenletTask& task) {
@@ -130,7 +142,8 @@ bool GroupCore::contains(const Task& task) const {
 
 GroupMember* GroupCore::find(const Task& task) const {
   for (GroupMember* member = first_; member; member = member->next_) {
-    if (&member->greenlet_.task() == &task) return member;
+    GreenletTask& greenlet = member->greenlet_.task();
+    if (&greenlet == &task || &task_behind(greenlet) == &task) return member;
   }
   return nullptr;
 }
@@ -163,7 +176,7 @@ std::vector<green::Greenlet<>> GroupCore::greenlets() const {
 }
 
 void GroupCore::kill(std::exception_ptr exception, Wait wait) {
-  enter_blocking_call();
+  const Task& self = enter_blocking_call();
   const std::int64_t deadline = wait.to_deadline();
   const Wait until = wait.is_forever() ? wait : Wait(clock::time_point(clock::duration(deadline)));
   if (!exception) exception = std::make_exception_ptr(green::GreenletExit());
@@ -177,11 +190,19 @@ void GroupCore::kill(std::exception_ptr exception, Wait wait) {
       }
     }
     green::kill(fresh, exception);
-    const std::vector<green::Greenlet<>> all = greenlets();
-    if (all.empty() || wait.is_poll()) return;
-    if (green::joinall(all, until).size() < all.size()) return;
+    std::vector<green::Greenlet<>> others = greenlets();
+    const bool is_in_it = std::erase_if(others, [&](const auto& greenlet) {
+                            return &task_behind(greenlet.task()) == &self;
+                          }) > 0;
+    if (wait.is_poll()) return;
+    if (others.empty()) {
+      // Its own kill comes here, unless that is held off.
+      if (is_in_it) yield();
+      return;
+    }
+    if (green::joinall(others, until).size() < others.size()) return;
     // Those that had ended before have not had their turns to leave yet.
-    if (size() == all.size()) yield();
+    if (size() == others.size() + (is_in_it ? 1 : 0)) yield();
   }
 }
 

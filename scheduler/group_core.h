@@ -108,9 +108,10 @@ class GroupCore : public std::enable_shared_from_this<GroupCore> {
   green::Event empty_;  // set while it is
 };
 
-// **Blocks.** Kills them and waits for their end, whatever is pending; in hub work it only kills.
-// Empty handles are passed over.
-void end_greenlets(const std::vector<green::Greenlet<>>& greenlets) noexcept;
+// **Blocks.** Kills them and waits for their end, whatever is pending; in hub work it only kills,
+// and so it does the calling greenlet. False: not all of them have ended. Empty handles are passed
+// over.
+bool end_greenlets(const std::vector<green::Greenlet<>>& greenlets) noexcept;
 
 inline bool has_returned(const GreenletTask& task) {
   return task.outcome.load(std::memory_order_acquire) == GreenletOutcome::value;

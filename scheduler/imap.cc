@@ -155,8 +155,8 @@ green::Greenlet<> ImapCore::next(Wait wait) {
   }
 }
 
-void ImapCore::cancel() noexcept {
-  end_greenlets({feeder_});
+bool ImapCore::cancel() noexcept {
+  bool have_ended = end_greenlets({feeder_});
   std::vector<green::Greenlet<>> running;
   {
     const std::lock_guard lock(mutex_);
@@ -164,7 +164,8 @@ void ImapCore::cancel() noexcept {
     for (const Place* place = first_running_; place; place = place->next_running)
       running.push_back(place->worker);
   }
-  end_greenlets(running);
+  have_ended = end_greenlets(running) && have_ended;
+  return have_ended;
 }
 
 }  // namespace greenroom::detail

@@ -82,8 +82,9 @@ class ImapCore : public Turn {
   // For the reader. **Blocks.** until the next worker's end can be read; null: all were. Throws
   // what the range threw, after all else, and TimeoutError.
   green::Greenlet<> next(Wait wait);
-  // For the reader. **Blocks.** Ends the feeder and the workers.
-  void cancel() noexcept;
+  // For the reader. **Blocks.** Ends the feeder and the workers; false: one of them is the caller,
+  // or it is hub work, and they end later.
+  bool cancel() noexcept;
 
  protected:
   ImapCore(std::shared_ptr<GroupCore> group, ImapOrder order, std::size_t max_size,
@@ -129,6 +130,9 @@ class ImapCore : public Turn {
 };
 
 template <class F, class Range>
+class ImapSource;
+
+template <class F, class Range>
 class Imap final : public ImapCore {
  public:
   using Return = MapReturn<F, Range>;
@@ -169,14 +173,13 @@ class Imap final : public ImapCore {
   Imap(std::shared_ptr<GroupCore> group, ImapOrder order, std::size_t max_size, F f, Range&& range)
       : ImapCore(std::move(group), order, max_size,
                  [](Turn& turn) noexcept { delete static_cast<Imap*>(&turn); }),
-        f_(std::move(f)),
-        range_(std::forward<Range>(range)) {}
+        job_(Job{std::move(f), std::forward<Range>(range)}) {}
   ~Imap() override = default;
 
   void feed() noexcept {
     std::exception_ptr error;
     try {
-      for (auto&& item : range_) {
+      for (auto&& item : job_->range) {
         wait_for_room();
         start_worker(std::forward<decltype(item)>(item));
       }
@@ -191,7 +194,7 @@ class Imap final : public ImapCore {
     std::optional<Worker> worker;
     Place* place = nullptr;
     try {
-      worker.emplace(Worker{Kept(*this), Call(f_, std::forward<Reference>(item))});
+      worker.emplace(Worker{Kept(*this), Call(job_->f, std::forward<Reference>(item))});
       place = make_place();
     } catch (...) {
       group().give_slot();
@@ -205,8 +208,16 @@ class Imap final : public ImapCore {
     }
   }
 
-  F f_;
-  Range range_;  // a reference to the caller's, which must outlive this, or the range
+  friend class ImapSource<F, Range>;
+  // The reader has gone, and nobody uses the function or the range any more: they may refer to what
+  // is the reader's.
+  void forget() noexcept { job_.reset(); }
+
+  struct Job {
+    F f;
+    Range range;  // a reference to the caller's, which must outlive this, or the range
+  };
+  std::optional<Job> job_;
 };
 
 template <class F, class Range>
@@ -214,7 +225,7 @@ class ImapSource final : public ResultSource<MapResult<MapReturn<F, Range>>> {
  public:
   explicit ImapSource(Imap<F, Range>& imap) : imap_(imap) {}
   ~ImapSource() override {
-    imap_.cancel();
+    if (imap_.cancel()) imap_.forget();
     drop_reference(imap_);
   }
   std::optional<MapResult<MapReturn<F, Range>>> next(Wait wait) override {

@@ -86,6 +86,8 @@ LocalValue& LocalKey::value(std::unique_ptr<LocalValue> (*make)(const void* cont
   auto slot = std::make_unique<LocalSlot>(slots_, make(context));
   std::unique_ptr<LocalValues>& values = interrupts_of(*self).locals;
   if (!values) values = std::make_unique<LocalValues>();
+  // To make it may have used this very local.
+  if (LocalValue* value = values->find(key)) return *value;
   return values->insert(key, std::move(slot));
 }
 

@@ -262,5 +262,15 @@ TEST(AsyncResult, OfVoidTellsThatItIsOver) {
   EXPECT_TRUE(result.wait());
 }
 
+// Its destructor may ask the result.
+TEST(AsyncResult, AValueThatIsReplacedIsDestroyedUnderNoLock) {
+  AsyncResult<std::shared_ptr<void>> result;
+  bool is_asked = false;
+  result.set(std::shared_ptr<void>(&result, [&](void*) { is_asked = result.ready(); }));
+  result.set(nullptr);
+  EXPECT_TRUE(is_asked);
+  EXPECT_TRUE(result.successful());
+}
+
 }  // namespace
 }  // namespace greenroom

@@ -409,5 +409,29 @@ TEST(Group, ApplyAsyncGivesAGreenlet) {
   EXPECT_EQ(one.get(), 2);
 }
 
+TEST(Group, MayBeKilledByADestructorOfOneOfItsOwn) {
+  Group group;
+  struct Killer {
+    ~Killer() { group.kill(); }
+    Group& group;
+  };
+  const auto other = group.spawn([] { Event().wait(); });
+  const auto one = group.spawn([&] { const Killer killer{group}; });
+  one.join();
+  EXPECT_TRUE(other.ready());
+  EXPECT_TRUE(group.join());
+}
+
+TEST(Group, ApplyByTheRootThatIsInItIsCalledRightThere) {
+  Group group;
+  group.add(green::getcurrent());
+  bool has_parked = false;
+  green::spawn([&] { has_parked = true; });
+  EXPECT_EQ(group.apply([] { return 5; }), 5);
+  EXPECT_FALSE(has_parked);
+  group.discard(green::getcurrent());
+  yield();
+}
+
 }  // namespace
 }  // namespace greenroom

@@ -301,5 +301,24 @@ TEST(Results, AreReadOnAnotherHub) {
   }
 }
 
+// What the function owns may refer to what the reader has.
+TEST(Imap, ItsFunctionIsGoneWithTheResults) {
+  Pool pool(2);
+  const auto owned = std::make_shared<int>(1);
+  for (const int n : pool.imap([owned](int item) { return item; }, std::vector{1, 2, 3}))
+    EXPECT_GT(n, 0);
+  EXPECT_EQ(owned.use_count(), 1);
+}
+
+TEST(Imap, MayBeDroppedByOneOfItsWorkers) {
+  Pool pool(2);
+  std::optional<Results<int>> results;
+  const auto drop_at_two = [&](int n) { return n == 2 ? results.reset() : void(), n; };
+  results.emplace(pool.imap(drop_at_two, std::vector{1, 2, 3}));
+  EXPECT_EQ(results->next(), 1);
+  EXPECT_TRUE(pool.join());
+  EXPECT_FALSE(results.has_value());
+}
+
 }  // namespace
 }  // namespace greenroom

@@ -382,5 +382,23 @@ TEST(Joinall, OfThoseThatHaveEndedLetsOthersRun) {
   EXPECT_TRUE(ran);
 }
 
+TEST(Killall, IsOfThoseInTheListWhenItWasCalled) {
+  testkit::simulate({}, [] {
+    std::vector<Greenlet<>> list;
+    list.push_back(spawn([&] {
+      try {
+        sleep(1h);
+      } catch (const GreenletExit&) {
+        list.push_back(spawn([] { sleep(1ms); }));
+        throw;
+      }
+    }));
+    yield();
+    killall(list);
+    EXPECT_FALSE(list.back().ready());
+    list.back().join();
+  });
+}
+
 }  // namespace
 }  // namespace greenroom

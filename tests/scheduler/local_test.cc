@@ -212,5 +212,25 @@ TEST(Local, InHubWorkThrows) {
   EXPECT_TRUE(has_thrown);
 }
 
+struct UsesItself {
+  UsesItself() = default;
+  UsesItself(const UsesItself& other) : local(other.local) {
+    if (local && !std::exchange(is_made, true)) (*local)->number = 7;
+  }
+  green::local<UsesItself>* local = nullptr;
+  int number = 0;
+  static inline bool is_made = false;
+};
+
+TEST(Local, MayBeUsedWhileItsValueIsMade) {
+  std::optional<green::local<UsesItself>> mine;
+  UsesItself initial;
+  UsesItself::is_made = true;
+  initial.local = reinterpret_cast<green::local<UsesItself>*>(&*mine);
+  mine.emplace(initial);
+  UsesItself::is_made = false;
+  EXPECT_EQ((*mine)->number, 7);
+}
+
 }  // namespace
 }  // namespace greenroom

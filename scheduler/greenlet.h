@@ -370,7 +370,8 @@ class Greenlet : public detail::GreenletHandle {
   template <class F>
   static std::function<void(const Greenlet<>&)> with_handle(F f) {
     return [f = std::move(f)](const Greenlet<>& ended) mutable {
-      std::invoke(f, Greenlet<T>(ended.task()));
+      const Greenlet<T> handle(ended.task());
+      std::invoke(f, handle);
     };
   }
 };

@@ -8,7 +8,8 @@ are different here and so not in them: what a failed map has started ends with i
 map may fail, and only that one), and who waits for room in a pool is not overtaken by a late comer
 (each actor has a bounded pool of its own, and all share one without a bound; who is to call apply()
 inside its pool stays in it). And gevent's Event wakes whoever waits when its notifier runs, those
-included who came when it had been cleared again; so a pool is joined by one actor only.
+included who came when it had been cleared again; so a pool is joined by one actor only, which
+yields after it: a second wait within one notification takes another round there.
 """
 import argparse
 import random
@@ -138,7 +139,8 @@ def make_program(dice, letters):
     actors = dice.randint(1, 3)
     parts = [" ".join(["none"] + [str(dice.randint(1, 4)) for _ in range(actors)])]
     for own in range(1, actors + 1):
-        parts.append(" ".join(make_step(dice, own, letters) for _ in range(dice.randint(1, 6))))
+        steps = [make_step(dice, own, letters) for _ in range(dice.randint(1, 6))]
+        parts.append(" ".join(step + " y" if step[0] == "j" else step for step in steps))
     return " | ".join(parts)
 
 

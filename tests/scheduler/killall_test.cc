@@ -11,6 +11,7 @@
 
 #include "greenroom/scheduler/green.h"
 #include "greenroom/scheduler/report_writer.h"
+#include "greenroom/testkit/testkit.h"
 
 namespace greenroom {
 namespace {

@@ -172,19 +172,20 @@ void GreenletHandle::kill(std::exception_ptr exception, Wait wait) const {
 
 namespace green {
 
-void killall(const std::vector<Greenlet<>>& list, std::exception_ptr exception, Wait wait) {
+void killall(const std::vector<Greenlet<>>& greenlets, std::exception_ptr exception, Wait wait) {
   detail::Task& self = detail::enter_blocking_call();
-  const std::vector<Greenlet<>> greenlets = list;  // those who run meanwhile may change it
+  // Those who run meanwhile may change the caller's list.
+  const std::vector<Greenlet<>> listed(greenlets.begin(), greenlets.end());
   exception = detail::or_greenlet_exit(std::move(exception));
   const std::int64_t deadline = wait.to_deadline();
-  detail::Begun begun = detail::begin_kills(greenlets, exception);
+  detail::Begun begun = detail::begin_kills(listed, exception);
   if (begun.needs_turn && wait.is_poll()) {
     detail::KillTurn::call_for(std::move(begun.in_turn), std::move(exception));
   } else if (begun.needs_turn) {
     detail::KillTurn::wait_for(std::move(begun.in_turn), std::move(exception), self);
   }
   std::vector<Greenlet<>> alive;
-  for (const Greenlet<>& greenlet : greenlets) {
+  for (const Greenlet<>& greenlet : listed) {
     if (!greenlet.ready() && &detail::task_behind(greenlet.task()) != &self)
       alive.push_back(greenlet);
   }
@@ -198,10 +199,11 @@ void kill(const Greenlet<>& greenlet, std::exception_ptr exception) {
   kill(std::vector<Greenlet<>>{greenlet}, std::move(exception));
 }
 
-void kill(const std::vector<Greenlet<>>& list, std::exception_ptr exception) {
-  const std::vector<Greenlet<>> greenlets = list;  // those who run meanwhile may change it
+void kill(const std::vector<Greenlet<>>& greenlets, std::exception_ptr exception) {
+  // Those who run meanwhile may change the caller's list.
+  const std::vector<Greenlet<>> listed(greenlets.begin(), greenlets.end());
   exception = detail::or_greenlet_exit(std::move(exception));
-  detail::Begun begun = detail::begin_kills(greenlets, exception);
+  detail::Begun begun = detail::begin_kills(listed, exception);
   if (begun.needs_turn) detail::KillTurn::call_for(std::move(begun.in_turn), std::move(exception));
 }
 

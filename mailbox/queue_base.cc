@@ -307,12 +307,15 @@ bool QueueBase::wait_for_room(std::unique_lock<SharedMutex>& lock, Task& self, v
 
 const void* QueueBase::look_for_item() {
   const std::size_t wanted = promised_ + getting_;
-  for (std::size_t i = wanted - std::min(wanted, size_); i < putting_; ++i) {
-    const auto& putter = static_cast<const Putter&>(putters_.at(i));
-    const Waker waker = putter.waiting.waker();
-    if (waker.task().hub != Hub::current_if_any() || waker.would_win()) return putter.item;
-  }
-  return nullptr;
+  std::size_t to_skip = wanted - std::min(wanted, size_);
+  const void* item = nullptr;
+  putters_.for_each([&](const WaitNode& node) {
+    if (item || (to_skip > 0 && to_skip-- > 0)) return;
+    const Waker waker = node.waiting.waker();
+    if (waker.task().hub != Hub::current_if_any() || waker.would_win())
+      item = static_cast<const Putter&>(node).item;
+  });
+  return item;
 }
 
 void QueueBase::wait_for_putter(std::unique_lock<SharedMutex>& lock, Task& self, Wait wait,

@@ -7,19 +7,24 @@ namespace greenroom::green {
 // A task that waits; in its frame.
 struct Event::Waiter final : detail::ReadyEntry {
   explicit Waiter(detail::Task& self) : ReadyEntry(&wake, &self), waiting(self) {}
-  static void wake(ReadyEntry& entry) noexcept {
+  static bool wake(ReadyEntry& entry) noexcept {
     auto& waiter = static_cast<Waiter&>(entry);
     waiter.is_told = true;
-    waiter.waiting.waker().wake_from_anywhere();
+    const detail::Waker waker = waiter.waiting.waker();
+    if (waker.task().hub == Hub::current_if_any()) {
+      waker.wake();
+      return true;
+    }
+    waker.wake_by_post();
+    return false;
   }
   const detail::Waiting waiting;
   bool is_told = false;
 };
 
-void Event::tell(detail::ReadyEntry& entry, const Hub* here) noexcept {
+void Event::tell(detail::ReadyEntry& entry) noexcept {
   entry.unlink();
-  entry.tell(entry);
-  if (entry.task->hub == here) last_told_ = &entry;
+  if (entry.tell(entry)) last_told_ = &entry;
 }
 
 // It runs again, or has left.
@@ -31,8 +36,7 @@ void Event::forget(detail::ReadyEntry& entry) noexcept {
 void Event::set() {
   const std::lock_guard lock(mutex_);
   is_set_ = true;
-  const Hub* here = Hub::current_if_any();
-  while (!waiters_.empty()) tell(waiters_.front(), here);
+  while (!waiters_.empty()) tell(waiters_.front());
 }
 
 void Event::clear() {
@@ -48,7 +52,7 @@ bool Event::has_links() const {
 bool Event::hang_on(detail::ReadyLink& link) {
   const std::lock_guard lock(mutex_);
   waiters_.push_back(link.entry());
-  if (is_set_) tell(link.entry(), Hub::current_if_any());
+  if (is_set_) tell(link.entry());
   return true;
 }
 

@@ -38,7 +38,7 @@ class Event {
 
  private:
   struct Waiter;
-  void tell(detail::ReadyEntry& entry, const Hub* here) noexcept;
+  void tell(detail::ReadyEntry& entry) noexcept;
   void forget(detail::ReadyEntry& entry) noexcept;
   void wait_behind_the_told(detail::Task& self, std::unique_lock<detail::SharedMutex>& lock);
 

@@ -108,6 +108,7 @@ struct GreenletTask : Task {
   std::exception_ptr error;                             // of the outcome error
   std::atomic<GreenletExtras*> extras = nullptr;        // what few have: a timer, a name
   GreenletOutcome ended_by = GreenletOutcome::pending;  // what outcome will be
+  bool is_ended_by_killer = false;                      // it was killed before it started
   bool is_being_told = false;                           // a turn of its end has a place, or runs
   std::atomic<GreenletOutcome> outcome{
       GreenletOutcome::pending};  // release: what the body left can be read
@@ -145,9 +146,9 @@ struct GreenletBody final : GreenletOf<T> {
 
   static void run(Task& task) {
     auto& self = static_cast<GreenletBody&>(task);
-    // Killed before its first instruction: it never runs.
-    if ((task.attention & attention::throws) != 0 && self.has_ended()) [[unlikely]]
-      return drop(self);
+    // Killed before its first instruction: it never runs, and its killer ends it.
+    if ((task.attention & attention::throws) != 0 && self.is_ended_by_killer) [[unlikely]]
+      return;
     try {
       throw_pending(task);
       auto invoke = [](F& f, A&... a) -> T { return std::invoke(std::move(f), std::move(a)...); };
@@ -168,13 +169,9 @@ struct GreenletBody final : GreenletOf<T> {
     end_greenlet(self);
   }
 
-  // Its destructors may park, and then its turn may come to do the same.
   static void drop(GreenletTask& task) {
     const Uncancellable destructors_may_park;
-    auto& call = static_cast<GreenletBody&>(task).call;
-    if (!call) return;
-    const std::tuple<F, A...> dropped(std::move(*call));
-    call.reset();
+    static_cast<GreenletBody&>(task).call.reset();
   }
 
   static void destroy(Task& task) noexcept {
@@ -257,7 +254,7 @@ class GreenletHandle {
   // Greenlet.rawlink.
   green::Link rawlink(std::function<void(const green::Greenlet<>&)> f) const;
   // What that link was to call is not called any more, unless it has been; during notification,
-  // too. Any thread. As Greenlet.unlink.
+  // too. A link of another greenlet's stays. Any thread. As Greenlet.unlink.
   void unlink(const green::Link& link) const;
   // Somebody has linked to it, joins it or waits for it. On its own hub. As Greenlet.has_links.
   bool has_links() const;
@@ -347,9 +344,9 @@ class Greenlet : public detail::GreenletHandle {
   Link link_exception(F f) const {
     return on_exception(with_handle(std::move(f)));
   }
-  Link link(AsyncResult<T>& result) const {
-    return link([&result](const Greenlet<T>& ended) { result(ended); });
-  }
+  Link link(AsyncResult<T>& result) const { return link(into(result)); }
+  Link link_value(AsyncResult<T>& result) const { return link_value(into(result)); }
+  Link link_exception(AsyncResult<T>& result) const { return link_exception(into(result)); }
 
   // As green::spawn: gevent's Greenlet.spawn.
   template <class F, class... A>
@@ -366,6 +363,9 @@ class Greenlet : public detail::GreenletHandle {
  private:
   std::optional<T>& result() const requires(!std::is_void_v<T>) {
     return static_cast<detail::GreenletOf<T>&>(task()).value;
+  }
+  static auto into(AsyncResult<T>& result) {
+    return [&result](const Greenlet<T>& ended) { result(ended); };
   }
   template <class F>
   static std::function<void(const Greenlet<>&)> with_handle(F f) {
@@ -400,9 +400,12 @@ auto spawn_later(std::chrono::nanoseconds delay, F f, A... a)
 
 // Any range of greenlets of any type: a std::vector<Greenlet<int>>, say.
 template <class R>
-concept GreenletRange =
-    std::ranges::input_range<R> && !std::same_as<std::remove_cvref_t<R>, std::vector<Greenlet<>>> &&
+concept RangeOfGreenlets = std::ranges::input_range<R> &&
     std::convertible_to<std::ranges::range_reference_t<R>, Greenlet<>>;
+// The same where a std::vector<Greenlet<>> has an overload of its own.
+template <class R>
+concept GreenletRange =
+    RangeOfGreenlets<R> && !std::same_as<std::remove_cvref_t<R>, std::vector<Greenlet<>>>;
 
 struct JoinOptions {
   std::size_t count = 0;     // that so many have ended is enough; 0: all
@@ -439,6 +442,11 @@ void killall(R&& greenlets, std::exception_ptr exception = {}, Wait wait = Wait:
 // gevent.killall(block=False).
 void kill(const Greenlet<>& greenlet, std::exception_ptr exception = {});
 void kill(const std::vector<Greenlet<>>& greenlets, std::exception_ptr exception = {});
+template <GreenletRange R>
+void kill(R&& greenlets, std::exception_ptr exception = {}) {
+  kill(std::vector<Greenlet<>>(std::ranges::begin(greenlets), std::ranges::end(greenlets)),
+       std::move(exception));
+}
 
 // The running greenlet: a root greenlet or an actor has a handle, too, to be compared, killed and
 // joined. std::logic_error in hub work. As gevent.getcurrent.

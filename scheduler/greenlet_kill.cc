@@ -34,9 +34,9 @@ bool end_before_start(GreenletTask& task, const std::exception_ptr& exception) {
   if (task.extension) return true;  // an actor sees to its end itself, in its turn
   // Its callable goes before anybody hears of the end, as it may refer to what the one who hears
   // has. In hub work its destructors could not park: then it ends in its turn.
-  if (!Hub::current_if_any()->current_task()) return true;
+  if (!Hub::current_if_any()->current_task() || std::exchange(task.is_ended_by_killer, true))
+    return true;
   static_cast<const GreenletOps&>(*task.ops).drop_call(task);
-  if (task.has_ended()) return true;  // they have parked, and its turn has come
   try {
     std::rethrow_exception(exception);
   } catch (...) {

@@ -16,8 +16,12 @@ struct Callback final : PlacedObserver {
   enum class When : std::uint8_t { always, value, exception };
   using Function = std::function<void(const green::Greenlet<>&)>;
 
-  Callback(Function function, Where place, When moment)
-      : PlacedObserver(&call, Needs::turn), f(std::move(function)), where(place), when(moment) {}
+  Callback(const GreenletTask& task, Function function, Where place, When moment)
+      : PlacedObserver(&call, Needs::turn),
+        greenlet(&task),
+        f(std::move(function)),
+        where(place),
+        when(moment) {}
 
   bool is_wanted(const green::Greenlet<>& ended) const {
     return !is_unlinked.load() &&
@@ -52,6 +56,7 @@ struct Callback final : PlacedObserver {
     }
   }
 
+  const GreenletTask* const greenlet;  // only compared
   const Function f;
   const Where where;
   const When when;
@@ -63,7 +68,7 @@ namespace {
 
 std::shared_ptr<Callback> add_callback(GreenletTask& task, Callback::Function f,
                                        Callback::Where where, Callback::When when) {
-  auto callback = std::make_shared<Callback>(std::move(f), where, when);
+  auto callback = std::make_shared<Callback>(task, std::move(f), where, when);
   on_home(task, [callback](GreenletTask& home) {
     callback->self = callback;
     home.observe(*callback);
@@ -94,7 +99,8 @@ green::Link GreenletHandle::rawlink(Callback::Function f) const {
 }
 
 void GreenletHandle::unlink(const green::Link& link) const {
-  if (!link.callback_ || link.callback_->is_unlinked.exchange(true)) return;
+  if (!link.callback_ || link.callback_->greenlet != &task()) return;
+  if (link.callback_->is_unlinked.exchange(true)) return;
   // One whose greenlet has ended goes when its turn comes.
   if (task().has_ended()) return;
   on_home(task(), [callback = link.callback_](GreenletTask& home) {

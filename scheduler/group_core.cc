@@ -48,7 +48,13 @@ void GroupMember::destroy() noexcept {
 
 void GroupMember::observe(GreenletTask& task) noexcept {
   keep();
-  on_home(task, [this](GreenletTask& home) { home.observe(*this); });
+  on_home(task, [this](GreenletTask& home) {
+    home.observe(*this);
+    if (!is_on_its_way_) return;
+    const std::lock_guard lock(core_->mutex_);
+    is_on_its_way_ = false;
+    --core_->on_their_way_;
+  });
 }
 
 // On its way to another hub it keeps the member, whom the greenlet's end may let go meanwhile.
@@ -82,27 +88,43 @@ void GroupCore::give_slot() noexcept {
   if (slots_) slots_->release();
 }
 
-void GroupCore::take_in(GroupMember& member, GreenletTask& task) {
+void GroupCore::list(GroupMember& member, GreenletTask& task) {
   member.greenlet_ = green::Greenlet<>(task);
+  member.is_in_ = true;
+  member.previous_ = last_;
+  (last_ ? last_->next_ : first_) = &member;
+  last_ = &member;
+  if (++size_ == 1) empty_.clear();
+  member.is_on_its_way_ = task.hub != Hub::current_if_any();
+  if (member.is_on_its_way_) ++on_their_way_;
+}
+
+void GroupCore::take_in(GroupMember& member, GreenletTask& task) {
   {
     const std::lock_guard lock(mutex_);
-    member.is_in_ = true;
-    member.previous_ = last_;
-    (last_ ? last_->next_ : first_) = &member;
-    last_ = &member;
-    if (++size_ == 1) empty_.clear();
+    list(member, task);
   }
   member.observe(task);
 }
 
 void GroupCore::add(GreenletTask& task) {
-  if (contains(task)) return give_slot();
+  GroupMember* member = nullptr;
   try {
-    take_in(*new (allocate_block(sizeof(GroupMember))) GroupMember(shared_from_this()), task);
+    member = new (allocate_block(sizeof(GroupMember))) GroupMember(shared_from_this());
   } catch (...) {
     give_slot();
     throw;
   }
+  {
+    const std::lock_guard lock(mutex_);
+    if (has(task)) {
+      member->drop();
+      member = nullptr;
+    } else {
+      list(*member, task);
+    }
+  }
+  member ? member->observe(task) : give_slot();
 }
 
 void GroupCore::unlist(GroupMember& member) noexcept {
@@ -124,9 +146,9 @@ void GroupCore::leave(GroupMember& member) noexcept {
 
 // Of a greenlet that lives here, the few who wait for its end are looked through, and not the
 // group's thousands.
-bool GroupCore::contains(const Task& task) const {
-  const std::lock_guard lock(mutex_);
-  if (task.hub != Hub::current_if_any() || !is_greenlet(task)) return find(task) != nullptr;
+bool GroupCore::has(const Task& task) const {
+  if (task.hub != Hub::current_if_any() || !is_greenlet(task) || on_their_way_ > 0)
+    return find(task) != nullptr;
   const auto& greenlet = static_cast<const GreenletTask&>(task);
   if (greenlet.has_ended()) return find(task) != nullptr;
   const ObserverRing& head = greenlet.observers;
@@ -138,6 +160,11 @@ bool GroupCore::contains(const Task& task) const {
     if (member.core_.get() == this && member.is_in_) return true;
   }
   return false;
+}
+
+bool GroupCore::contains(const Task& task) const {
+  const std::lock_guard lock(mutex_);
+  return has(task);
 }
 
 GroupMember* GroupCore::find(const Task& task) const {

@@ -57,7 +57,8 @@ class GroupMember final : private PlacedObserver {
   green::Greenlet<> greenlet_;
   // Under the group's lock.
   bool is_in_ = false;
-  bool is_dying_ = false;  // kill() has hit it
+  bool is_dying_ = false;       // kill() has hit it
+  bool is_on_its_way_ = false;  // to the greenlet, on another hub
   GroupMember* next_ = nullptr;
   GroupMember* previous_ = nullptr;
 };
@@ -95,6 +96,9 @@ class GroupCore : public std::enable_shared_from_this<GroupCore> {
  private:
   friend class GroupMember;
   void take_in(GroupMember& member, GreenletTask& task);
+  // Under the lock.
+  void list(GroupMember& member, GreenletTask& task);
+  bool has(const Task& task) const;
   void leave(GroupMember& member) noexcept;
   void unlist(GroupMember& member) noexcept;
   GroupMember* find(const Task& task) const;
@@ -105,7 +109,8 @@ class GroupCore : public std::enable_shared_from_this<GroupCore> {
   GroupMember* first_ = nullptr;
   GroupMember* last_ = nullptr;
   std::size_t size_ = 0;
-  green::Event empty_;  // set while it is
+  std::size_t on_their_way_ = 0;  // members that other hubs' greenlets do not know yet
+  green::Event empty_;            // set while it is
 };
 
 // **Blocks.** Kills them and waits for their end, whatever is pending; in hub work it only kills,

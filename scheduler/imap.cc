@@ -95,12 +95,20 @@ void ImapCore::end_feeding(std::exception_ptr error) noexcept {
   if (is_over()) call_reader();
 }
 
+void ImapCore::end_unfed() noexcept {
+  {
+    const std::lock_guard lock(mutex_);
+    if (is_fed_) return;
+  }
+  end_feeding(std::make_exception_ptr(green::GreenletExit()));
+}
+
 // Under the lock.
 void ImapCore::call_reader() noexcept {
   if (!reader_) return;
-  Hub& hub = *Hub::current_if_any();
+  Hub* const hub = Hub::current_if_any();
   const Waker waker = reader_->waiting.waker();
-  if (waker.task().hub == &hub && call(hub)) return;
+  if (hub && waker.task().hub == hub && call(*hub)) return;
   reader_ = nullptr;
   waker.wake_from_anywhere();
 }
@@ -139,6 +147,9 @@ green::Greenlet<> ImapCore::next(Wait wait) {
       throw std::logic_error(
           "greenroom: another greenlet waits for the next of these Results; let one of them read");
     }
+    const GreenletTask& feeder = feeder_.task();
+    const Hold hold =
+        feeder.hub == self.hub ? Hold() : self.hub->hold_for_news_from(feeder.home->number());
     WaitNode node(self);
     reader_ = &node;
     lock.unlock();

@@ -12,12 +12,14 @@
 #include <deque>
 #include <exception>
 #include <functional>
+#include <initializer_list>
 #include <memory>
 #include <optional>
 #include <ranges>
 #include <type_traits>
 #include <utility>
 #include <variant>
+#include <vector>
 
 #include "greenroom/scheduler/crossing.h"
 #include "greenroom/scheduler/greenlet.h"
@@ -39,6 +41,16 @@ using MapItem =
 
 template <class F, class Range>
 using MapReturn = std::invoke_result_t<F&, MapItem<std::remove_reference_t<Range>>>;
+
+// A list of nobody's is gone with the expression that it stands in: its items are copied.
+template <class Range>
+struct KeptRange {
+  using type = Range;
+};
+template <class T>
+struct KeptRange<std::initializer_list<T>> {
+  using type = std::vector<T>;
+};
 
 template <class R>
 using MapResult = std::conditional_t<std::is_void_v<R>, std::monostate, R>;
@@ -101,6 +113,8 @@ class ImapCore : public Turn {
   void note_started(Place& place, GreenletTask& worker) noexcept;
   // The range is at its end, or has thrown that.
   void end_feeding(std::exception_ptr error) noexcept;
+  // It has not come to that: GreenletExit.
+  void end_unfed() noexcept;
 
   GroupCore& group() { return *group_; }
   void set_feeder(green::Greenlet<> feeder) { feeder_ = std::move(feeder); }
@@ -143,7 +157,9 @@ class Imap final : public ImapCore {
     auto* const self =
         new Imap(std::move(group), order, max_size, std::move(f), std::forward<Range>(range));
     try {
-      self->set_feeder(green::spawn([kept = Kept(*self)] { kept->feed(); }));
+      add_reference(*self);
+      Feeding feeding(self);
+      self->set_feeder(green::spawn([feeding = std::move(feeding)] { feeding->feed(); }));
     } catch (...) {
       drop_reference(*self);
       throw;
@@ -163,6 +179,14 @@ class Imap final : public ImapCore {
    private:
     Imap* imap_;
   };
+  // The feeder's. One that never ran, as it was killed before, leaves nobody waiting for it.
+  struct EndOfFeeding {
+    void operator()(Imap* imap) const noexcept {
+      imap->end_unfed();
+      drop_reference(*imap);
+    }
+  };
+  using Feeding = std::unique_ptr<Imap, EndOfFeeding>;
   using Call = MapCall<F, MapItem<std::remove_reference_t<Range>>>;
   struct Worker {
     Kept imap;
@@ -215,7 +239,8 @@ class Imap final : public ImapCore {
 
   struct Job {
     F f;
-    Range range;  // a reference to the caller's, which must outlive this, or the range
+    typename KeptRange<Range>::type
+        range;  // a reference to the caller's, which must outlive this, or the range
   };
   std::optional<Job> job_;
 };

@@ -1,6 +1,8 @@
 // joinall: a wait for several greenlets. Of this hub's it needs no turns, as only its end shows.
 #include <algorithm>
 #include <deque>
+#include <optional>
+#include <unordered_map>
 #include <utility>
 
 #include "greenroom/scheduler/greenlet.h"
@@ -98,10 +100,12 @@ std::vector<Greenlet<>> joinall(const std::vector<Greenlet<>>& greenlets, Wait w
   } else {
     Results<Waitable> ready =
         iwait({alive.begin(), alive.end()}, {.timeout = detail::to_wait(deadline)});
+    std::unordered_map<const void*, const Greenlet<>*> by_task;
+    for (const Greenlet<>& greenlet : alive) by_task[&greenlet.task()] = &greenlet;
     while (!gathering.is_over()) {
       const std::optional<Waitable> next = ready.next();
       if (!next) break;
-      gathering.add(*std::find(alive.begin(), alive.end(), *next));
+      gathering.add(*by_task[next->object()]);
     }
   }
   return gathering.result();

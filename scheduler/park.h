@@ -133,11 +133,11 @@ class WaitQueue {
 
   bool empty() const { return head_.next == &head_; }
   WaitNode& front() { return static_cast<WaitNode&>(*head_.next); }
-  // There must be so many.
-  WaitNode& at(std::size_t index) {
-    WaitLink* link = head_.next;
-    for (; index > 0; --index) link = link->next;
-    return static_cast<WaitNode&>(*link);
+  // From the front on.
+  template <class F>
+  void for_each(F f) {
+    for (WaitLink* link = head_.next; link != &head_; link = link->next)
+      f(static_cast<WaitNode&>(*link));
   }
   void push_back(WaitNode& node) { insert_before(head_, node); }
   // For a waiter whose turn came to nothing.

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <cstddef>
 #include <exception>
+#include <stdexcept>
 
 #include "greenroom/scheduler/group.h"
 #include "greenroom/scheduler/time.h"
@@ -19,10 +20,11 @@ struct PoolFull : std::exception {
 // a Group. A greenlet that has ended makes room when it leaves the group.
 class Pool : public Group {
  public:
-  static constexpr std::size_t unlimited = detail::GroupCore::unlimited;
-
-  // With room for `size` greenlets; 0: for none at all.
-  explicit Pool(std::size_t size = unlimited) : Group(size) {}
+  // With room for any number.
+  Pool() = default;
+  // With room for `size` greenlets; 0: for none at all. Throws std::invalid_argument for a size
+  // that is no number of greenlets: one that was negative.
+  explicit Pool(std::size_t size) : Group(checked(size)) {}
 
   using Group::add;
   // **Blocks.** as add(), and throws PoolFull if the wait was over before there was room.
@@ -41,6 +43,12 @@ class Pool : public Group {
   // the room is somebody's who waited longer. As Pool.wait_available.
   bool wait_available(Wait wait = Wait::forever()) {
     return !core().slots() || core().slots()->wait(wait) > 0;
+  }
+
+ private:
+  static std::size_t checked(std::size_t size) {
+    if (static_cast<std::ptrdiff_t>(size) >= 0) return size;
+    throw std::invalid_argument("greenroom: a Pool's size must not be negative");
   }
 };
 

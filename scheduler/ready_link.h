@@ -12,8 +12,9 @@ namespace greenroom::detail {
 
 // In the list of who waits for an object.
 struct ReadyEntry {
-  // Under the object's lock, on any thread. It is off the list.
-  using Tell = void (*)(ReadyEntry& entry) noexcept;
+  // Under the object's lock, on any thread. It is off the list. True: `task` has its place in the
+  // calling thread's ready queue now.
+  using Tell = bool (*)(ReadyEntry& entry) noexcept;
   ReadyEntry(Tell function, Task* who) : tell(function), task(who) {}
   bool is_linked() const { return next != nullptr; }
   void unlink() noexcept {
@@ -32,8 +33,8 @@ struct ReadyEntry {
 // the object before it gives up its reference.
 class ReadyLink : public Turn {
  public:
-  // The object is ready, and has the link on no list any more.
-  void tell() noexcept;
+  // The object is ready, and has the link on no list any more. True: it was told here.
+  bool tell() noexcept;
   ReadyEntry& entry() { return entry_; }
 
  protected:

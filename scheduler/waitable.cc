@@ -20,7 +20,7 @@ ReadyLink::ReadyLink(Act act, Destroy destroy)
     : Turn(&run, destroy), act_(act), port_(Hub::current().port()), entry_(*this), ended_(*this) {}
 
 ReadyLink::Entry::Entry(ReadyLink& owner)
-    : ReadyEntry([](ReadyEntry& entry) noexcept { static_cast<Entry&>(entry).link.tell(); },
+    : ReadyEntry([](ReadyEntry& entry) noexcept { return static_cast<Entry&>(entry).link.tell(); },
                  &owner),
       link(owner) {}
 
@@ -38,15 +38,19 @@ void ReadyLink::run(Turn& turn) noexcept {
   link.act_(link, &turn);
 }
 
-void ReadyLink::tell() noexcept {
+bool ReadyLink::tell() noexcept {
   const Hub* here = Hub::current_if_any();
-  if (here && here->id() == port_.number()) return tell_here();
+  if (here && here->id() == port_.number()) {
+    tell_here();
+    return true;
+  }
   add_reference(*this);
   const bool is_posted = Hub::post_to(port_, [this] {
     tell_here();
     drop_reference(*this);
   });
   if (!is_posted) drop_reference(*this);
+  return false;
 }
 
 void ReadyLink::tell_here() noexcept {

@@ -73,6 +73,7 @@ class Waitable {
 
   // For the runtime.
   const detail::WaitableOps& ops() const { return *ops_; }
+  const void* object() const { return object_; }
   bool link(detail::ReadyLink& link) const { return ops_->link(object_, link); }
   void unlink(detail::ReadyLink& link) const noexcept { ops_->unlink(object_, link); }
 
@@ -100,6 +101,18 @@ std::vector<Waitable> wait(std::vector<Waitable> objects, WaitOptions options = 
 // its end leaves nothing on the objects. For the hub on which the first one is asked for:
 // std::logic_error on another. As gevent.iwait.
 Results<Waitable> iwait(std::vector<Waitable> objects, WaitOptions options = {});
+
+// The same of any range of greenlets: a std::vector<Greenlet<int>>, say.
+template <RangeOfGreenlets R>
+std::vector<Waitable> wait(R&& greenlets, WaitOptions options = {}) {
+  return wait(std::vector<Waitable>(std::ranges::begin(greenlets), std::ranges::end(greenlets)),
+              options);
+}
+template <RangeOfGreenlets R>
+Results<Waitable> iwait(R&& greenlets, WaitOptions options = {}) {
+  return iwait(std::vector<Waitable>(std::ranges::begin(greenlets), std::ranges::end(greenlets)),
+               options);
+}
 
 }  // namespace green
 }  // namespace greenroom

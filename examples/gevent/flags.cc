@@ -38,6 +38,7 @@ Flags::Flags(int argc, char** argv, double default_unit) {
     }
   }
   unit_ = number("unit", default_unit, "seconds, the unit of all times");
+  if (unit_ == 0) refuse("--unit must be more than 0");
 }
 
 int Flags::count(const std::string& name, int default_value, const std::string& help, int least) {

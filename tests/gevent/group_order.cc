@@ -32,8 +32,8 @@ class Program {
     std::istringstream text(line);
     std::string word;
     while (text >> word && word != "|")
-      pools_.push_back(std::make_unique<green::Pool>(word == "none" ? green::Pool::unlimited
-                                                                    : std::stoul(word)));
+      pools_.push_back(word == "none" ? std::make_unique<green::Pool>()
+                                      : std::make_unique<green::Pool>(std::stoul(word)));
     actors_.emplace_back();
     while (text >> word) {
       if (word == "|") {

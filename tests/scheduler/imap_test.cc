@@ -320,5 +320,37 @@ TEST(Imap, MayBeDroppedByOneOfItsWorkers) {
   EXPECT_FALSE(results.has_value());
 }
 
+TEST(Imap, CopiesTheItemsOfAListThatIsNobodys) {
+  Group group;
+  auto results = group.imap([](const std::string& word) { return yield(), word + "!"; },
+                            std::initializer_list<std::string>{
+                                "a word that is long enough to be on the heap", "another one"});
+  EXPECT_EQ(results.next(), "a word that is long enough to be on the heap!");
+  EXPECT_EQ(results.next(), "another one!");
+}
+
+// Before it has begun: all that lives here is killed at once.
+TEST(Imap, IsAtItsEndIfItsFeederWasKilled) {
+  testkit::simulate({.hubs = 2}, [] {
+    for (const bool has_begun : {false, true}) {
+      Pool pool(1);
+      auto results = std::make_shared<std::optional<Results<int>>>();
+      *results = pool.imap([](int n) { return sleep(1h), n; }, std::vector{1, 2});
+      if (has_begun) sleep(1ms);
+      const auto reader = spawn_monitor(SpawnOptions{.place = Placement::next_hub}, [&] {
+        EXPECT_THROW((*results)->next(), green::GreenletExit);
+        if (has_begun) {
+          EXPECT_THROW((*results)->next(), green::GreenletExit);
+        }
+        EXPECT_EQ((*results)->next(), std::nullopt);
+      });
+      Hub::current().for_each_task([](detail::Task& task) {
+        if (&task != Hub::current().current_task()) task.ops->stop(task);
+      });
+      receive([&](const Down& down) { EXPECT_EQ(down.ref, reader.ref); });
+    }
+  });
+}
+
 }  // namespace
 }  // namespace greenroom

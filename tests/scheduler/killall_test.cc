@@ -401,5 +401,31 @@ TEST(Killall, IsOfThoseInTheListWhenItWasCalled) {
   });
 }
 
+// Its destructor parks: who joins must not go on before it is done, whoever else kills it
+// meanwhile.
+TEST(Kill, OneThatHasNotStartedHasEndedWhenItsCallableIsGone) {
+  struct Slow {
+    explicit Slow(bool& flag) : is_gone(&flag) {}
+    Slow(Slow&& other) noexcept : is_gone(std::exchange(other.is_gone, nullptr)) {}
+    ~Slow() {
+      if (!is_gone) return;
+      yield();
+      yield();
+      *is_gone = true;
+    }
+    bool* is_gone;
+  };
+  bool is_gone = false;
+  std::vector<Greenlet<>> others;
+  const auto expect_gone = [&] { EXPECT_TRUE(is_gone); };
+  Greenlet<> target;
+  others.push_back(spawn([&] { target.join(), expect_gone(); }));
+  others.push_back(spawn([&] { target.kill(), expect_gone(); }));
+  others.push_back(spawn([&] { target.kill(), expect_gone(); }));
+  target = spawn([slow = Slow(is_gone)] { ADD_FAILURE() << "it was killed before it ran"; });
+  joinall(others);
+  EXPECT_TRUE(target.ready());
+}
+
 }  // namespace
 }  // namespace greenroom

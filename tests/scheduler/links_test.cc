@@ -298,5 +298,30 @@ TEST(Link, ToAGreenletWhoseThreadIsGoneIsCalledHere) {
   EXPECT_EQ(kept, 0);
 }
 
+TEST(Link, TakesAFunctionOfAnyHandleAndAResultForEachKind) {
+  auto greenlet = spawn([] { return 7; });
+  int seen = 0;
+  greenlet.link([&](auto& ended) { seen += ended.get(); });
+  green::AsyncResult<int> value;
+  green::AsyncResult<int> never;
+  greenlet.link_value(value);
+  greenlet.link_exception(never);
+  EXPECT_EQ(value.get(), 7);
+  yield();
+  EXPECT_EQ(seen, 7);
+  EXPECT_FALSE(never.ready());
+}
+
+TEST(Unlink, LeavesTheLinkOfAnotherGreenlet) {
+  int calls = 0;
+  auto one = spawn([] {});
+  auto other = spawn([] {});
+  const green::Link link = one.link([&](const Greenlet<>&) { ++calls; });
+  other.unlink(link);
+  green::joinall({one, other});
+  yield();
+  EXPECT_EQ(calls, 1);
+}
+
 }  // namespace
 }  // namespace greenroom

@@ -145,12 +145,17 @@ TEST(Getcurrent, InHubWorkThrows) {
 // gevent test__greenlet: TestDeadPropertyDuringSwitch.
 TEST(Getcurrent, IsNotReadyAsLongAsItRuns) {
   bool was_ready = true;
-  spawn([&] {
-    const Greenlet<> self = getcurrent();
+  Greenlet<> self;
+  const auto greenlet = spawn([&] {
+    self = getcurrent();
     yield();
     was_ready = self.ready();
-  }).join();
+  });
+  yield();  // it is switched away from now
+  EXPECT_FALSE(self.ready());
+  greenlet.join();
   EXPECT_FALSE(was_ready);
+  EXPECT_TRUE(self.ready());
 }
 
 // idle: success, timeout, kill while parked, wake racing the timeout.
@@ -292,7 +297,7 @@ TEST(Spawn, OlderNamesMeanTheSame) {
   auto greenlet = green::timer(1ms, [] { return 5; });
   EXPECT_TRUE(green::join(greenlet));
   EXPECT_EQ(greenlet.get(), 5);
-  green::sleep(1ms);
+  green::sleep(0ms);
 }
 
 // Joining by a timeout that was started: it is thrown, and says whose it is.

@@ -269,5 +269,10 @@ TEST(Pool, KillAlsoEndsWhatCameIntoTheRoomThatItMade) {
   });
 }
 
+TEST(Pool, RefusesASizeThatWasNegative) {
+  EXPECT_THROW(Pool(static_cast<std::size_t>(-1)), std::invalid_argument);
+  EXPECT_THROW(Pool(-1), std::invalid_argument);
+}
+
 }  // namespace
 }  // namespace greenroom

@@ -392,5 +392,26 @@ TEST(Sleep, MayBeKilled) {
   EXPECT_TRUE(sleeper.ready());
 }
 
+// On the wall clock: a simulation's stands still while something is computed.
+TEST(Timeout, ALongComputationBeforeItsStartDoesNotShortenIt) {
+  yield();
+  const auto begin = clock::now();
+  while (clock::now() - begin < 20ms) {
+  }
+  const auto armed = clock::now();
+  const Timeout timeout(10ms);
+  EXPECT_THROW(green::Event().wait(), TimeoutError);
+  EXPECT_GE(clock::now() - armed, 10ms);
+}
+
+TEST(Timeout, MayBeThrownByHand) {
+  try {
+    throw TimeoutError();
+  } catch (const TimeoutError& error) {
+    const Timeout other(1h);
+    EXPECT_FALSE(other.is_mine(error));
+  }
+}
+
 }  // namespace
 }  // namespace greenroom

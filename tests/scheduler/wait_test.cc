@@ -299,5 +299,20 @@ TEST(Iwait, AKilledReaderLeavesNothingOnTheObjects) {
   EXPECT_FALSE(never.has_links());
 }
 
+TEST(Wait, TakesAnyRangeOfGreenlets) {
+  std::vector<Greenlet<int>> numbers{spawn([] { return 1; }), spawn([] { return 2; })};
+  const std::vector<Waitable> ready = green::wait(numbers);
+  ASSERT_EQ(ready.size(), 2U);
+  EXPECT_EQ(ready[0], numbers[0]);
+  EXPECT_EQ(green::wait(std::vector<Greenlet<>>{numbers[0]}).size(), 1U);
+  int count = 0;
+  for (const Waitable& each : green::iwait(numbers)) count += each.ready() ? 1 : 0;
+  EXPECT_EQ(count, 2);
+  std::vector<Greenlet<int>> parked{spawn([] { return sleep(1h), 1; })};
+  yield();
+  green::kill(parked);
+  EXPECT_TRUE(parked[0].join());
+}
+
 }  // namespace
 }  // namespace greenroom

@@ -28,14 +28,15 @@ std::exception_ptr or_greenlet_exit(std::exception_ptr exception) {
 // started.
 bool end_before_start(GreenletTask& task, const std::exception_ptr& exception) {
   if (!is_greenlet(task)) return false;
+  if (task.is_ended_by_killer) return true;  // another killer is at it
   if (task.state != TaskState::fresh && task.state != TaskState::unscheduled) return false;
   start_now(task);  // it takes its turn, in which it does nothing
   throw_into(task, exception);
   if (task.extension) return true;  // an actor sees to its end itself, in its turn
   // Its callable goes before anybody hears of the end, as it may refer to what the one who hears
   // has. In hub work its destructors could not park: then it ends in its turn.
-  if (!Hub::current_if_any()->current_task() || std::exchange(task.is_ended_by_killer, true))
-    return true;
+  if (!Hub::current_if_any()->current_task()) return true;
+  task.is_ended_by_killer = true;
   static_cast<const GreenletOps&>(*task.ops).drop_call(task);
   try {
     std::rethrow_exception(exception);

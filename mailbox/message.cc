@@ -1,6 +1,6 @@
 #include "greenroom/mailbox/message.h"
 
-#include "greenroom/scheduler/dump.h"
+#include "greenroom/scheduler/describe.h"
 
 namespace greenroom {
 

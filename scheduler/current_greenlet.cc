@@ -2,10 +2,11 @@
 // with it, and whose kills are its own.
 #include <cassert>
 #include <cstdlib>
+#include <memory>
 #include <stdexcept>
 #include <utility>
 
-#include "greenroom/scheduler/dump.h"
+#include "greenroom/scheduler/describe.h"
 #include "greenroom/scheduler/greenlet.h"
 #include "greenroom/scheduler/greenlet_home.h"
 #include "greenroom/scheduler/interrupt.h"
@@ -41,18 +42,25 @@ StandIn::StandIn(Task& task) : GreenletTask(stand_in_ops), behind(task) {
   home = &task.hub->port();
 }
 
+// Holds a task's stand-in.
+class StandInPart final : public TaskPart {
+ public:
+  explicit StandInPart(Task& task) : stand_in_(*new StandIn(task)) {}
+  ~StandInPart() override { drop_reference(stand_in_); }
+  GreenletTask& stand_in() { return stand_in_; }
+  void end(Task&, End) noexcept override {
+    stand_in_.ended_by = GreenletOutcome::value;
+    end_greenlet(stand_in_);
+  }
+
+ private:
+  StandIn& stand_in_;
+};
+
 }  // namespace
 
 Task& task_behind(GreenletTask& task) noexcept {
   return task.ops == &stand_in_ops ? static_cast<StandIn&>(task).behind : task;
-}
-
-void end_stand_in(Task& task) noexcept {
-  if (!task.interrupts || !task.interrupts->stand_in) return;
-  GreenletTask& stand_in = *std::exchange(task.interrupts->stand_in, nullptr);
-  stand_in.ended_by = GreenletOutcome::value;
-  end_greenlet(stand_in);
-  drop_reference(stand_in);
 }
 
 }  // namespace detail
@@ -61,9 +69,9 @@ green::Greenlet<> green::getcurrent() {
   detail::Task* self = Hub::current().current_task();
   if (!self) throw std::logic_error("greenroom: getcurrent() in hub work, where no greenlet runs");
   if (detail::is_greenlet(*self)) return Greenlet<>(static_cast<detail::GreenletTask&>(*self));
-  detail::GreenletTask*& stand_in = detail::interrupts_of(*self).stand_in;
-  if (!stand_in) stand_in = new detail::StandIn(*self);
-  return Greenlet<>(*stand_in);
+  std::unique_ptr<detail::TaskPart>& part = detail::interrupts_of(*self).stand_in;
+  if (!part) part = std::make_unique<detail::StandInPart>(*self);
+  return Greenlet<>(static_cast<detail::StandInPart&>(*part).stand_in());
 }
 
 }  // namespace greenroom

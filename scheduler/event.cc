@@ -49,16 +49,16 @@ bool Event::has_links() const {
   return !waiters_.empty();
 }
 
-bool Event::hang_on(detail::ReadyLink& link) {
+bool Event::hang_on(detail::ReadyEntry& entry) {
   const std::lock_guard lock(mutex_);
-  waiters_.push_back(link.entry());
-  if (is_set_) tell(link.entry());
+  waiters_.push_back(entry);
+  if (is_set_) tell(entry);
   return true;
 }
 
-void Event::take_off(detail::ReadyLink& link) noexcept {
+void Event::take_off(detail::ReadyEntry& entry) noexcept {
   const std::lock_guard lock(mutex_);
-  forget(link.entry());
+  forget(entry);
 }
 
 bool Event::is_set() const {

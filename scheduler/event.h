@@ -12,7 +12,7 @@
 #include "greenroom/scheduler/crossing.h"
 #include "greenroom/scheduler/interrupt.h"
 #include "greenroom/scheduler/park.h"
-#include "greenroom/scheduler/ready_link.h"
+#include "greenroom/scheduler/ready_list.h"
 #include "greenroom/scheduler/time.h"
 
 namespace greenroom::green {
@@ -33,8 +33,8 @@ class Event {
 
   // For wait() and iwait(): as WaitableOps.
   bool is_ready() const { return is_set(); }
-  bool hang_on(detail::ReadyLink& link);
-  void take_off(detail::ReadyLink& link) noexcept;
+  bool hang_on(detail::ReadyEntry& entry);
+  void take_off(detail::ReadyEntry& entry) noexcept;
 
  private:
   struct Waiter;
@@ -48,6 +48,8 @@ class Event {
   detail::ReadyEntry* last_told_ = nullptr;  // and has not run since
 };
 
+template <class T>
+class Greenlet;
 class Waitable;
 
 // A value or an exception that comes once; setting it again replaces it for later readers. As

@@ -5,8 +5,9 @@
 
 #include "greenroom/scheduler/block_pool.h"
 #include "greenroom/scheduler/crossing.h"
-#include "greenroom/scheduler/dump.h"
+#include "greenroom/scheduler/describe.h"
 #include "greenroom/scheduler/greenlet_home.h"
+#include "greenroom/scheduler/report.h"
 #include "greenroom/scheduler/turn.h"
 
 namespace greenroom {

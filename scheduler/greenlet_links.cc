@@ -3,9 +3,9 @@
 #include <memory>
 #include <utility>
 
-#include "greenroom/scheduler/dump.h"
 #include "greenroom/scheduler/greenlet.h"
 #include "greenroom/scheduler/greenlet_home.h"
+#include "greenroom/scheduler/report.h"
 #include "greenroom/scheduler/turn.h"
 
 namespace greenroom::detail {

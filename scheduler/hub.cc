@@ -13,17 +13,17 @@
 #include <mutex>
 #include <utility>
 
-#include "greenroom/scheduler/dump.h"
 #include "greenroom/scheduler/hub_group.h"
+#include "greenroom/scheduler/hub_observer.h"
 #include "greenroom/scheduler/interrupt.h"
 #include "greenroom/scheduler/report_writer.h"
-#include "greenroom/scheduler/stall_watch.h"
 #include "greenroom/scheduler/unwind_probe.h"
 
 namespace greenroom {
 
 constinit thread_local Hub* detail::bound_hub = nullptr;
 constinit std::atomic<int> detail::awake_hubs{0};
+constinit const detail::HubObserver* detail::hub_observer = nullptr;
 
 using detail::awake_hubs;
 using detail::bound_hub;
@@ -348,9 +348,9 @@ void Hub::leave_for_ever(Task& task) noexcept {
     auto& waiter = *reinterpret_cast<detail::Abandonable*>(task.park->waits_for.id);
     waiter.leave(waiter);
   }
-  end_locals_elsewhere(task);
+  end_locals(task, detail::TaskPart::End::abandoned);
   task.ops->abandoned(task);
-  end_stand_in(task);
+  end_stand_in(task, detail::TaskPart::End::abandoned);
   unlist(task);
 }
 
@@ -543,7 +543,7 @@ void Hub::activate_last(Task& task) noexcept {
 
 void Hub::housekeeping() {
   ++statistics_.housekeepings;
-  detail::tell_stall_watch();
+  if (detail::hub_observer) detail::hub_observer->turn();
   destroy_retired();
   const std::int64_t now = clock_.synchronize();
   // Few long slices: look after each; many short ones: seldom.
@@ -632,13 +632,13 @@ void Hub::idle() {
   if (is_quiet) group_->woke(*this);
   port_.awake();
   awake_hubs.fetch_add(1);
-  detail::tell_stall_watch();
+  if (detail::hub_observer) detail::hub_observer->turn();
 }
 
 void Hub::conclude_loop_exit() {
   std::string report =
       "this operation would block for ever: nothing is ready, armed, watched or held\n";
-  report += detail::dump_hub(*this);
+  if (detail::hub_observer) report += detail::hub_observer->list(*this);
   if (root_ && root_->state == TaskState::parked && can_throw_into(*root_)) {
     throw_into(*root_, std::make_exception_ptr(green::LoopExit(report)));
     if (root_->state != TaskState::parked) return;

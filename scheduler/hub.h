@@ -364,7 +364,7 @@ class Hub {
   void take_stock() noexcept;
   bool spin() noexcept;
   bool may_wait_for_ever() const;
-  void bind() noexcept;
+  static void bind(Hub* hub) noexcept;  // the calling thread's; null: none
 
   // Hot: touched on every switch.
   detail::ReadyQueue ready_;

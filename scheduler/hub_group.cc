@@ -6,7 +6,6 @@
 #include <vector>
 
 #include "greenroom/scheduler/crossing.h"
-#include "greenroom/scheduler/dump.h"
 #include "greenroom/scheduler/hub.h"
 #include "greenroom/scheduler/interrupt.h"
 

@@ -5,15 +5,14 @@
 #include <string>
 #include <utility>
 
-#include "greenroom/scheduler/dump.h"
+#include "greenroom/scheduler/describe.h"
 #include "greenroom/scheduler/hub.h"
 #include "greenroom/scheduler/hub_group.h"
+#include "greenroom/scheduler/hub_observer.h"
 #include "greenroom/scheduler/interrupt.h"
 #include "greenroom/scheduler/on_stack.h"
 #include "greenroom/scheduler/overflow_report.h"
 #include "greenroom/scheduler/report_writer.h"
-#include "greenroom/scheduler/signal_safe_text.h"
-#include "greenroom/scheduler/stall_watch.h"
 #include "greenroom/scheduler/throw_hook.h"
 
 namespace greenroom {
@@ -37,28 +36,19 @@ void root_destroy(Task& task) noexcept { delete &task; }
 void root_abandoned(Task&) noexcept {}
 void root_stop(Task&) noexcept {}
 std::string root_describe(const Task&) { return "root greenlet"; }
-// For the overflow report, of which there is one: who overflowed.
-constinit detail::TaskIdentity overflowed;
-
-std::size_t note_current_task(char* buffer, std::size_t size) noexcept {
-  const Hub* hub = bound_hub;
-  detail::SignalSafeLine line;
-  if (!hub || !hub->current_task()) return 0;
-  overflowed = detail::identity_of(*hub->current_task());
-  detail::append_plain_identity(line, overflowed);
-  return line.text().copy(buffer, size);
-}
-
-std::string describe_overflowed() { return detail::describe(overflowed); }
-
-constexpr detail::OverflowReporting overflow_reporting{
-    &note_current_task, &detail::run_on_stall_watch, &describe_overflowed};
 
 // What the hub's thread reports: overflows of stacks, and where an exception was thrown.
 void install_reports() {
   detail::install_overflow_report_for_this_thread();
-  detail::set_overflow_reporting(&overflow_reporting);
   detail::set_throw_capture(true);
+}
+
+void tell_of_start(Hub& hub) {
+  if (detail::hub_observer) detail::hub_observer->made(hub);
+}
+
+void tell_of_end(Hub& hub) noexcept {
+  if (detail::hub_observer) detail::hub_observer->ended(hub);
 }
 
 constexpr detail::TaskOps root_ops{&root_run,      &root_destroy, &root_abandoned,
@@ -80,7 +70,7 @@ struct HubBinding {
           "; its locals and those of every other greenlet are not destroyed. Return from main or "
           "run(), or stop() the actor, instead.\n");
       // This very stack belongs to the hub: leave everything to the end of the process.
-      detail::end_stall_watch(*hub);
+      tell_of_end(*hub);
       static_cast<void>(hub.release());
       return;
     }
@@ -90,11 +80,10 @@ struct HubBinding {
     if (abandoned > 0) {
       detail::write_in_order("greenroom: " + std::to_string(abandoned) +
                              " greenlets did not end with their thread and were abandoned\n");
-      detail::end_stall_watch(*hub);
+      tell_of_end(*hub);
       hub.release()->leave_behind();  // stacks of its may be looked at for ever
     }
-    bound_hub = nullptr;
-    detail::thread_block_pool = nullptr;
+    Hub::bind(nullptr);
   }
 
   static Hub& make() {
@@ -119,7 +108,7 @@ Hub::Hub()
       holds_(std::make_shared<Hold::Counter>()) {
   id_ = port_.number();
   holds_->port = &port_;
-  bind();
+  bind(this);
   fiber_ = &thread_fiber_;
   thread_task_ = root_ = new Task(root_ops);
   root_->fiber = &thread_fiber_;
@@ -128,7 +117,7 @@ Hub::Hub()
   start_slice(*root_);
   awake_hubs.fetch_add(1);
   install_reports();
-  detail::watch_for_stalls(*this);
+  tell_of_start(*this);
 }
 
 Hub::Hub(detail::Environment& environment)
@@ -142,14 +131,15 @@ Hub::Hub(detail::Environment& environment)
   holds_->port = &port_;
   awake_hubs.fetch_add(1);
   install_reports();
+  tell_of_start(*this);
 }
 
 Hub::~Hub() {
-  if (!environment_) detail::end_stall_watch(*this);
+  tell_of_end(*this);
   // Posts to a hub that is ending are delivered, so that what they own is released and who waits is
   // told.
   Hub* const outer = bound_hub;
-  bind();
+  bind(this);
   current_ = nullptr;
   is_ending_ = true;
   if (thread_task_ && thread_task_->extension)
@@ -176,8 +166,7 @@ Hub::~Hub() {
     drop_reference(*thread_task_);  // a greenlet of another hub may still think that it joins it
   }
   awake_hubs.fetch_sub(1);
-  bound_hub = outer;
-  detail::thread_block_pool = outer ? &outer->blocks_ : nullptr;
+  bind(outer);
 }
 
 void Hub::leave_behind() noexcept {
@@ -198,10 +187,11 @@ void Hub::close_port() noexcept {
   holds_->port = nullptr;
 }
 
-void Hub::bind() noexcept {
-  bound_hub = this;
-  thread_ = detail::thread_state();
-  detail::thread_block_pool = &blocks_;
+void Hub::bind(Hub* hub) noexcept {
+  bound_hub = hub;
+  detail::thread_block_pool = hub ? &hub->blocks_ : nullptr;
+  detail::set_time_teller(hub ? []() noexcept { return bound_hub->now(); } : detail::TimeTeller{});
+  if (hub) hub->thread_ = detail::thread_state();
 }
 
 void Hub::install_poller(std::unique_ptr<detail::Poller> poller) { poller_ = std::move(poller); }

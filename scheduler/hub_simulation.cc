@@ -56,7 +56,7 @@ void Hub::do_simulated_work() {
 bool Hub::run_slice() {
   assert(environment_);
   Hub* const outer = bound_hub;
-  bind();
+  bind(this);
   if (!std::exchange(is_in_the_middle_, false)) {
     assert(!current_ && !fiber_);
     destroy_retired();
@@ -66,11 +66,7 @@ bool Hub::run_slice() {
   }
   thread_fiber_.switch_to(*fiber_, thread_);
   if (!is_in_the_middle_) fiber_ = nullptr;
-  bound_hub = outer;
-  if (outer)
-    outer->bind();
-  else
-    detail::thread_block_pool = nullptr;
+  bind(outer);
   return is_in_the_middle_ || has_run_task_;
 }
 

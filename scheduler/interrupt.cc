@@ -4,13 +4,16 @@
 #include <cstdlib>
 #include <cstring>
 #include <limits>
+#include <memory>
 #include <string>
 #include <typeinfo>
+#include <utility>
 
-#include "greenroom/scheduler/dump.h"
+#include "greenroom/scheduler/describe.h"
+#include "greenroom/scheduler/expiry.h"
 #include "greenroom/scheduler/hub.h"
+#include "greenroom/scheduler/report.h"
 #include "greenroom/scheduler/stack_trace.h"
-#include "greenroom/scheduler/timeout.h"
 #include "greenroom/scheduler/unwind_probe.h"
 
 namespace greenroom {
@@ -34,6 +37,33 @@ namespace detail {
 Interrupts& interrupts_of(Task& task) {
   if (!task.interrupts) task.interrupts = new Interrupts;
   return *task.interrupts;
+}
+
+namespace {
+
+void end_part(Task& task, std::unique_ptr<TaskPart> Interrupts::*part, TaskPart::End end) noexcept {
+  while (task.interrupts && task.interrupts->*part) {
+    const std::unique_ptr<TaskPart> ending = std::move(task.interrupts->*part);
+    ending->end(task, end);
+  }
+}
+
+}  // namespace
+
+void end_locals(Task& task, TaskPart::End end) noexcept {
+  end_part(task, &Interrupts::locals, end);
+}
+
+void end_stand_in(Task& task, TaskPart::End end) noexcept {
+  end_part(task, &Interrupts::stand_in, end);
+}
+
+// While task.interrupts is still there for them.
+void end_interrupts(Task& task) noexcept {
+  end_locals(task);
+  end_stand_in(task);
+  end_detached_timeouts(task);
+  delete std::exchange(task.interrupts, nullptr);
 }
 
 bool can_throw_into(const Task& task) noexcept {

@@ -79,9 +79,19 @@ namespace detail {
 class BoundedScope;
 class DeadlineScope;
 class ExpiringScope;
-class LocalValues;
-struct GreenletTask;
 struct TimerNode;
+
+// Something that few tasks have, that the hub does not know, and that ends with its task.
+struct TaskPart {
+  TaskPart() = default;
+  virtual ~TaskPart() = default;
+  TaskPart(const TaskPart&) = delete;
+  TaskPart& operator=(const TaskPart&) = delete;
+  // On the task's hub. The task has ended, in its place, where destructors may park; or is
+  // abandoned, where they may not. It is not in `Interrupts` any more: there may be another one.
+  enum class End : std::uint8_t { of_life, abandoned };
+  virtual void end(Task& task, End end) noexcept = 0;
+};
 
 // What is pending for one task, and what else few tasks have.
 struct Interrupts {
@@ -92,8 +102,8 @@ struct Interrupts {
   DeadlineScope* deadlines = nullptr;  // the task's with_deadline scopes, innermost first
   BoundedScope* bounds = nullptr;      // the task's try_fors, innermost first
   std::vector<std::unique_ptr<ExpiringScope>> detached;
-  std::unique_ptr<LocalValues> locals;  // green::local
-  GreenletTask* stand_in = nullptr;     // of a task that is no greenlet: getcurrent()
+  std::unique_ptr<TaskPart> locals;    // green::local
+  std::unique_ptr<TaskPart> stand_in;  // of a task that is no greenlet: getcurrent()
 };
 
 // Wakes `task` if it is parked where something may be thrown.
@@ -102,12 +112,10 @@ void interrupt_park(Task& task) noexcept;
 // Timeouts started without a handle end with the greenlet, or with a server's handler.
 void end_detached_timeouts(Task& task) noexcept;
 
-// The task's values of green::locals are destroyed, here and now.
-void end_locals(Task& task) noexcept;
-// The same of one that is abandoned: in a greenlet of their own, as their destructors may park.
-void end_locals_elsewhere(Task& task) noexcept;
-// Whoever waits for the handle that getcurrent() gave of the task is told that it has ended.
-void end_stand_in(Task& task) noexcept;
+// The task's values of green::locals end, and what their destructors make of them anew.
+void end_locals(Task& task, TaskPart::End end = TaskPart::End::of_life) noexcept;
+// Who waits for the handle that getcurrent() gave of the task is told that it has ended.
+void end_stand_in(Task& task, TaskPart::End end = TaskPart::End::of_life) noexcept;
 // All of what is to end with a task, and not after it.
 void end_interrupts(Task& task) noexcept;
 

@@ -80,20 +80,39 @@ LocalValue& LocalKey::value(std::unique_ptr<LocalValue> (*make)(const void* cont
         "it there");
   }
   const void* key = slots_.get();
-  if (self->interrupts && self->interrupts->locals) {
-    if (LocalValue* value = self->interrupts->locals->find(key)) return *value;
+  if (const LocalValues* values = LocalValues::of_if_any(*self)) {
+    if (LocalValue* value = values->find(key)) return *value;
   }
   auto slot = std::make_unique<LocalSlot>(slots_, make(context));
-  std::unique_ptr<LocalValues>& values = interrupts_of(*self).locals;
-  if (!values) values = std::make_unique<LocalValues>();
+  LocalValues& values = LocalValues::of(*self);
   // To make it may have used this very local.
-  if (LocalValue* value = values->find(key)) return *value;
-  return values->insert(key, std::move(slot));
+  if (LocalValue* value = values.find(key)) return *value;
+  return values.insert(key, std::move(slot));
 }
 
 // A task's values.
 
 LocalValues::~LocalValues() = default;
+
+LocalValues* LocalValues::of_if_any(const Task& task) noexcept {
+  return task.interrupts ? static_cast<LocalValues*>(task.interrupts->locals.get()) : nullptr;
+}
+
+LocalValues& LocalValues::of(Task& task) {
+  std::unique_ptr<TaskPart>& values = interrupts_of(task).locals;
+  if (!values) values = std::make_unique<LocalValues>();
+  return static_cast<LocalValues&>(*values);
+}
+
+void LocalValues::end(Task& task, End end) noexcept {
+  auto slots = std::exchange(slots_, {});
+  if (end == End::abandoned && !task.hub->is_ending()) {
+    green::spawn([slots = std::move(slots)] {});
+    return;
+  }
+  const Uncancellable destructors_may_park;
+  slots.clear();
+}
 
 LocalValue* LocalValues::find(const void* key) const {
   const auto found = slots_.find(key);
@@ -111,20 +130,6 @@ LocalValue& LocalValues::insert(const void* key, std::unique_ptr<LocalSlot> slot
 void LocalValues::forget_the_ended() {
   std::erase_if(slots_, [](const auto& entry) { return entry.second->is_over(); });
   looked_at_ = slots_.size() * 2 + 8;
-}
-
-void end_locals(Task& task) noexcept {
-  // Destructors may use locals again, which makes further values.
-  while (task.interrupts && task.interrupts->locals) {
-    const Uncancellable destructors_may_park;
-    const std::unique_ptr<LocalValues> values = std::move(task.interrupts->locals);
-  }
-}
-
-void end_locals_elsewhere(Task& task) noexcept {
-  if (!task.interrupts || !task.interrupts->locals) return;
-  if (task.hub->is_ending()) return end_locals(task);
-  green::spawn([values = std::move(task.interrupts->locals)] {});
 }
 
 }  // namespace greenroom::detail

@@ -4,16 +4,19 @@
 #include <memory>
 #include <unordered_map>
 
+#include "greenroom/scheduler/interrupt.h"
 #include "greenroom/scheduler/local.h"
 
 namespace greenroom::detail {
 
-class LocalValues {
+class LocalValues final : public TaskPart {
  public:
-  LocalValues() = default;
-  ~LocalValues();
-  LocalValues(const LocalValues&) = delete;
-  LocalValues& operator=(const LocalValues&) = delete;
+  // A task's, made if it has none.
+  static LocalValues& of(Task& task);
+  static LocalValues* of_if_any(const Task& task) noexcept;
+  ~LocalValues() override;
+  // They are destroyed: in the task, or in a greenlet of their own if that is abandoned.
+  void end(Task& task, End end) noexcept override;
 
   // Null: it has none yet.
   LocalValue* find(const void* key) const;

@@ -118,15 +118,15 @@ bool Semaphore::has_links() const {
   return !waiters_.empty() || !links_.empty();
 }
 
-bool Semaphore::hang_on(detail::ReadyLink& link) {
+bool Semaphore::hang_on(detail::ReadyEntry& entry) {
   const std::lock_guard lock(mutex_);
-  if (free_ == 0) links_.push_back(link.entry());
+  if (free_ == 0) links_.push_back(entry);
   return free_ == 0;
 }
 
-void Semaphore::take_off(detail::ReadyLink& link) noexcept {
+void Semaphore::take_off(detail::ReadyEntry& entry) noexcept {
   const std::lock_guard lock(mutex_);
-  link.entry().unlink();
+  entry.unlink();
 }
 
 int Semaphore::release() {

@@ -15,7 +15,7 @@
 
 #include "greenroom/scheduler/crossing.h"
 #include "greenroom/scheduler/park.h"
-#include "greenroom/scheduler/ready_link.h"
+#include "greenroom/scheduler/ready_list.h"
 #include "greenroom/scheduler/time.h"
 
 namespace greenroom {
@@ -66,8 +66,8 @@ class Semaphore {
 
   // For wait() and iwait(): as WaitableOps.
   bool is_ready() const { return counter() > 0; }
-  bool hang_on(detail::ReadyLink& link);
-  void take_off(detail::ReadyLink& link) noexcept;
+  bool hang_on(detail::ReadyEntry& entry);
+  void take_off(detail::ReadyEntry& entry) noexcept;
 
  protected:
   Semaphore(int permits, int bound, const char* reason);

@@ -13,6 +13,7 @@
 #include <optional>
 #include <vector>
 
+#include "greenroom/scheduler/describe.h"
 #include "greenroom/scheduler/frame_description.h"
 #include "greenroom/scheduler/futex.h"
 #include "greenroom/scheduler/hub.h"
@@ -20,6 +21,7 @@
 #include "greenroom/scheduler/sleeping_thread.h"
 #include "greenroom/scheduler/symbolizer.h"
 #include "greenroom/scheduler/tick_clock.h"
+#include "greenroom/scheduler/time.h"
 
 #if GREENROOM_TSAN
 extern "C" void AnnotateIgnoreReadsBegin(const char* file, int line);

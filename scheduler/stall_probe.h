@@ -13,8 +13,8 @@
 
 #include <cstdint>
 
-#include "greenroom/scheduler/dump.h"
 #include "greenroom/scheduler/stack_trace.h"
+#include "greenroom/scheduler/task.h"
 
 namespace greenroom {
 class Hub;

@@ -19,7 +19,7 @@
 #include <string_view>
 #include <vector>
 
-#include "greenroom/scheduler/dump.h"
+#include "greenroom/scheduler/describe.h"
 #include "greenroom/scheduler/end_guard.h"
 #include "greenroom/scheduler/futex.h"
 #include "greenroom/scheduler/hub.h"

@@ -21,7 +21,7 @@
 #include <optional>
 #include <utility>
 
-#include "greenroom/scheduler/dump.h"
+#include "greenroom/scheduler/describe.h"
 #include "greenroom/scheduler/futex.h"
 #include "greenroom/scheduler/hub.h"
 #include "greenroom/scheduler/interrupt.h"

@@ -15,6 +15,7 @@
 
 #include "greenroom/scheduler/cold_part.h"
 #include "greenroom/scheduler/descriptor_probe.h"
+#include "greenroom/scheduler/loaded_modules.h"
 
 // libbacktrace's interface, spelled out: <backtrace.h> is in a directory that only gcc looks in.
 extern "C" {
@@ -38,10 +39,6 @@ namespace {
 // libbacktrace's state: lock-free and with its memory from mmap, never freed, so that a signal
 // handler can use it. Null: none yet, or the last one was spoilt.
 constinit std::atomic<backtrace_state*> kept_state{nullptr};
-
-// While this thread or another one reads, with the loader's lock held: how many libraries had been
-// unloaded by then, plus one. 0 otherwise.
-constinit std::atomic<std::uint64_t> unloaded_when_locked{0};
 
 // One that reads what is known of addresses. A state remembers for ever that a file could not be
 // opened; one that wanted for a descriptor is given up, and the next look-up makes another.
@@ -75,13 +72,12 @@ class Reader {
     if (state_ == nullptr || read_state.exchange(state_) == state_) return;
     dl_iterate_phdr(
         [](dl_phdr_info* info, std::size_t, void* reader) {
-          unloaded_when_locked = info->dlpi_subs + 1;
+          const KnownUnloaded no_need_of_the_lock(info->dlpi_subs);
           Look look{static_cast<const Reader*>(reader)};
           constexpr std::uintptr_t nowhere = 0;
           look.reader->find_lines(
               nowhere, [](void*, std::uintptr_t, const char*, int, const char*) { return 0; },
               &look);
-          unloaded_when_locked = 0;
           return 1;
         },
         const_cast<Reader*>(this));
@@ -326,18 +322,6 @@ std::string_view to_short_path(std::string_view file) noexcept {
 void visit_raw_lines(const void* return_address, void (*visit)(void* data, const RawLine& line),
                      void* data) noexcept {
   visit_lines_at(Reader(), to_call(return_address), visit, data);
-}
-
-std::uint64_t count_unloaded_libraries() noexcept {
-  if (const std::uint64_t known = unloaded_when_locked) return known - 1;
-  std::uint64_t unloaded = 0;
-  dl_iterate_phdr(
-      [](dl_phdr_info* info, std::size_t, void* data) {
-        *static_cast<std::uint64_t*>(data) = info->dlpi_subs;
-        return 1;  // every object says the same
-      },
-      &unloaded);
-  return unloaded;
 }
 
 void prepare_symbolizer() noexcept { static_cast<void>(Reader()); }

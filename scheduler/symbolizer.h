@@ -54,10 +54,6 @@ struct RawLine {
 void visit_raw_lines(const void* return_address, void (*visit)(void* data, const RawLine& line),
                      void* data) noexcept;
 
-// How many libraries have been unloaded so far. It does not wait for the first look-up, which holds
-// the loader's lock for tenths of a second: nothing is unloaded meanwhile.
-std::uint64_t count_unloaded_libraries() noexcept;
-
 // Makes what a signal handler would have to make otherwise. Reads no debug information.
 void prepare_symbolizer() noexcept;
 

@@ -2,7 +2,7 @@
 
 #include <cpuid.h>
 
-#include <ctime>
+#include "greenroom/scheduler/time.h"
 
 namespace greenroom::detail {
 
@@ -25,12 +25,6 @@ bool has_invariant_counter() noexcept {
 const bool invariant_counter = has_invariant_counter();
 
 }  // namespace
-
-std::int64_t kernel_now() noexcept {
-  timespec time{};
-  clock_gettime(CLOCK_MONOTONIC, &time);
-  return std::int64_t{time.tv_sec} * 1'000'000'000 + time.tv_nsec;
-}
 
 TickClock::TickClock() {
   reference_ = not_before_ = base_ = kernel_now();

@@ -8,9 +8,6 @@
 
 namespace greenroom::detail {
 
-// Nanoseconds of CLOCK_MONOTONIC from the kernel. Thread-safe.
-std::int64_t kernel_now() noexcept;
-
 class TickClock {
  public:
   TickClock();

@@ -90,8 +90,14 @@ constexpr Wait to_wait(std::int64_t deadline) {
   return {clock::time_point(clock::duration(deadline))};
 }
 
-// Clock nanoseconds of the current hub's environment; the real clock on a thread without a hub.
+// Nanoseconds of CLOCK_MONOTONIC from the kernel. Thread-safe.
+std::int64_t kernel_now() noexcept;
+// Clock nanoseconds of the calling thread's hub, which may be a simulation's; of the kernel on a
+// thread without a hub.
 std::int64_t now_nanoseconds() noexcept;
+// How the calling thread's hub tells the time; null: it has no hub.
+using TimeTeller = std::int64_t (*)() noexcept;
+void set_time_teller(TimeTeller teller) noexcept;
 
 }  // namespace detail
 

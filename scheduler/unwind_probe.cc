@@ -7,7 +7,7 @@
 
 #include "greenroom/scheduler/frame_description.h"
 #include "greenroom/scheduler/landing_pad.h"
-#include "greenroom/scheduler/symbolizer.h"
+#include "greenroom/scheduler/loaded_modules.h"
 #include "greenroom/scheduler/table_reader.h"
 
 // The one of C++; not in a header.

@@ -96,9 +96,10 @@ template <class T>
 constexpr WaitableOps ops_of(bool may_pass) {
   return {
       .is_ready = [](const void* object) { return static_cast<const T*>(object)->is_ready(); },
-      .link = [](void* object, ReadyLink& link) { return static_cast<T*>(object)->hang_on(link); },
+      .link = [](void* object,
+                 ReadyLink& link) { return static_cast<T*>(object)->hang_on(link.entry()); },
       .unlink = [](void* object,
-                   ReadyLink& link) noexcept { static_cast<T*>(object)->take_off(link); },
+                   ReadyLink& link) noexcept { static_cast<T*>(object)->take_off(link.entry()); },
       .may_pass = may_pass,
   };
 }

@@ -15,6 +15,7 @@
 #include "greenroom/actors/run/ending.h"
 #include "greenroom/actors/verbs/timer_table.h"
 #include "greenroom/io/poll/libev_poller.h"
+#include "greenroom/scheduler/describe.h"
 #include "greenroom/scheduler/dump.h"
 #include "greenroom/scheduler/report_writer.h"
 #include "greenroom/testkit/testkit.h"

@@ -10,7 +10,7 @@
 #include "greenroom/actors/core/signals.h"
 #include "greenroom/actors/names/registry.h"
 #include "greenroom/actors/values/call_error.h"
-#include "greenroom/scheduler/dump.h"
+#include "greenroom/scheduler/describe.h"
 #include "greenroom/scheduler/greenlet.h"
 #include "greenroom/scheduler/signal_safe_text.h"
 #include "greenroom/scheduler/throw_hook.h"

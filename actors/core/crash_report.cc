@@ -10,7 +10,9 @@
 #include <nlohmann/json.hpp>
 
 #include "greenroom/actors/core/actor_hub.h"
+#include "greenroom/scheduler/describe.h"
 #include "greenroom/scheduler/dump.h"
+#include "greenroom/scheduler/report.h"
 #include "greenroom/scheduler/report_writer.h"
 #include "greenroom/scheduler/signal_safe_text.h"
 

@@ -2,7 +2,7 @@
 
 #include <new>
 
-#include "greenroom/scheduler/dump.h"
+#include "greenroom/scheduler/describe.h"
 #include "greenroom/scheduler/stack_trace.h"
 #include "greenroom/scheduler/throw_hook.h"
 

@@ -3,6 +3,7 @@
 #include "greenroom/actors/core/actor_hub.h"
 #include "greenroom/actors/hubs/ask_hub.h"
 #include "greenroom/actors/hubs/placement.h"
+#include "greenroom/scheduler/describe.h"
 #include "greenroom/scheduler/dump.h"
 #include "greenroom/scheduler/stack_trace.h"
 

@@ -8,7 +8,7 @@
 #include "greenroom/io/poll/descriptor_move.h"
 #include "greenroom/io/socket/io_error.h"
 #include "greenroom/io/socket/socket_calls.h"
-#include "greenroom/scheduler/dump.h"
+#include "greenroom/scheduler/describe.h"
 #include "greenroom/scheduler/hub.h"
 
 namespace greenroom::detail {

@@ -1,6 +1,6 @@
 #include "greenroom/io/poll/task_waiter.h"
 
-#include "greenroom/scheduler/dump.h"
+#include "greenroom/scheduler/describe.h"
 #include "greenroom/scheduler/interrupt.h"
 
 namespace greenroom::detail {

@@ -4,7 +4,7 @@
 
 #include "greenroom/io/poll/fd_poller.h"
 #include "greenroom/io/stream/next_line.h"
-#include "greenroom/scheduler/dump.h"
+#include "greenroom/scheduler/describe.h"
 #include "greenroom/scheduler/hub.h"
 
 namespace greenroom {

@@ -4,6 +4,8 @@
 
 #include <cstdint>
 
+#include "greenroom/scheduler/time.h"
+
 namespace greenroom::detail {
 namespace {
 

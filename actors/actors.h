@@ -23,7 +23,7 @@
 #include "greenroom/mailbox/message.h"
 #include "greenroom/mailbox/receive.h"
 #include "greenroom/scheduler/green.h"
-#include "greenroom/scheduler/offload.h"
+#include "greenroom/scheduler/greenlet/offload.h"
 
 namespace greenroom {
 

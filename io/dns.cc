@@ -6,7 +6,7 @@
 #include "greenroom/io/dns/resolve.h"
 #include "greenroom/io/resolver/resolver_settings.h"
 #include "greenroom/io/socket/address.h"
-#include "greenroom/scheduler/park.h"
+#include "greenroom/scheduler/hub/park.h"
 
 namespace greenroom::dns {
 

@@ -7,7 +7,7 @@
 
 #include "greenroom/io/resolver/dns_options.h"
 #include "greenroom/io/socket/io_error.h"
-#include "greenroom/scheduler/time.h"
+#include "greenroom/scheduler/time/time.h"
 
 namespace greenroom::dns {
 

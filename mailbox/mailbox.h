@@ -11,7 +11,7 @@
 #include <utility>
 
 #include "greenroom/mailbox/message.h"
-#include "greenroom/scheduler/task.h"
+#include "greenroom/scheduler/task/task.h"
 
 namespace greenroom {
 

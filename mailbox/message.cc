@@ -1,6 +1,6 @@
 #include "greenroom/mailbox/message.h"
 
-#include "greenroom/scheduler/describe.h"
+#include "greenroom/scheduler/task/describe.h"
 
 namespace greenroom {
 

@@ -15,8 +15,8 @@
 #include <typeinfo>
 #include <utility>
 
-#include "greenroom/scheduler/block_pool.h"
-#include "greenroom/scheduler/port.h"
+#include "greenroom/scheduler/memory/block_pool.h"
+#include "greenroom/scheduler/port/port.h"
 
 namespace greenroom {
 

@@ -6,9 +6,9 @@
 #include <stdexcept>
 #include <utility>
 
-#include "greenroom/scheduler/hub.h"
-#include "greenroom/scheduler/interrupt.h"
-#include "greenroom/scheduler/turn.h"
+#include "greenroom/scheduler/hub/hub.h"
+#include "greenroom/scheduler/hub/interrupt.h"
+#include "greenroom/scheduler/hub/turn.h"
 
 namespace greenroom::detail {
 

@@ -18,10 +18,10 @@
 #include <memory>
 #include <mutex>
 
-#include "greenroom/scheduler/crossing.h"
-#include "greenroom/scheduler/event.h"
-#include "greenroom/scheduler/park.h"
-#include "greenroom/scheduler/time.h"
+#include "greenroom/scheduler/hub/park.h"
+#include "greenroom/scheduler/sync/event.h"
+#include "greenroom/scheduler/system/crossing.h"
+#include "greenroom/scheduler/time/time.h"
 
 namespace greenroom {
 namespace green {

@@ -2,8 +2,8 @@
 
 #include <stdexcept>
 
-#include "greenroom/scheduler/interrupt.h"
-#include "greenroom/scheduler/on_stack.h"
+#include "greenroom/scheduler/hub/interrupt.h"
+#include "greenroom/scheduler/hub/on_stack.h"
 
 namespace greenroom::detail {
 

@@ -20,9 +20,9 @@
 
 #include "greenroom/mailbox/extraction.h"
 #include "greenroom/mailbox/mailbox.h"
-#include "greenroom/scheduler/hub.h"
-#include "greenroom/scheduler/park.h"
-#include "greenroom/scheduler/time.h"
+#include "greenroom/scheduler/hub/hub.h"
+#include "greenroom/scheduler/hub/park.h"
+#include "greenroom/scheduler/time/time.h"
 
 namespace greenroom {
 

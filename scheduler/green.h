@@ -2,20 +2,20 @@
 // "greenroom/mailbox/queue.h".
 #pragma once
 
-#include "greenroom/scheduler/event.h"
-#include "greenroom/scheduler/greenlet.h"
-#include "greenroom/scheduler/group.h"
-#include "greenroom/scheduler/hub.h"
-#include "greenroom/scheduler/interrupt.h"
-#include "greenroom/scheduler/local.h"
-#include "greenroom/scheduler/lock.h"
-#include "greenroom/scheduler/on_stack.h"
-#include "greenroom/scheduler/pool.h"
-#include "greenroom/scheduler/results.h"
-#include "greenroom/scheduler/sleep.h"
-#include "greenroom/scheduler/time.h"
-#include "greenroom/scheduler/timeout.h"
-#include "greenroom/scheduler/waitable.h"
+#include "greenroom/scheduler/greenlet/greenlet.h"
+#include "greenroom/scheduler/greenlet/group.h"
+#include "greenroom/scheduler/greenlet/local.h"
+#include "greenroom/scheduler/greenlet/pool.h"
+#include "greenroom/scheduler/greenlet/results.h"
+#include "greenroom/scheduler/greenlet/sleep.h"
+#include "greenroom/scheduler/greenlet/timeout.h"
+#include "greenroom/scheduler/greenlet/waitable.h"
+#include "greenroom/scheduler/hub/hub.h"
+#include "greenroom/scheduler/hub/interrupt.h"
+#include "greenroom/scheduler/hub/on_stack.h"
+#include "greenroom/scheduler/sync/event.h"
+#include "greenroom/scheduler/sync/lock.h"
+#include "greenroom/scheduler/time/time.h"
 
 namespace greenroom::green {
 

@@ -15,9 +15,9 @@
 #include "greenroom/actors/run/ending.h"
 #include "greenroom/actors/verbs/timer_table.h"
 #include "greenroom/io/poll/libev_poller.h"
-#include "greenroom/scheduler/describe.h"
-#include "greenroom/scheduler/dump.h"
-#include "greenroom/scheduler/report_writer.h"
+#include "greenroom/scheduler/task/describe.h"
+#include "greenroom/scheduler/trace/report_writer.h"
+#include "greenroom/scheduler/watch/dump.h"
 #include "greenroom/testkit/testkit.h"
 
 namespace greenroom::testkit::detail {

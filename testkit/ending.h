@@ -6,7 +6,7 @@
 #include <string>
 #include <vector>
 
-#include "greenroom/scheduler/hub.h"
+#include "greenroom/scheduler/hub/hub.h"
 
 namespace greenroom::testkit::detail {
 

@@ -2,7 +2,7 @@
 
 #include <utility>
 
-#include "greenroom/scheduler/describe.h"
+#include "greenroom/scheduler/task/describe.h"
 #include "greenroom/testkit/simulated_network.h"
 
 namespace greenroom::testkit::detail {

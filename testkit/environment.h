@@ -8,7 +8,7 @@
 #include <memory>
 #include <string>
 
-#include "greenroom/scheduler/hub.h"
+#include "greenroom/scheduler/hub/hub.h"
 #include "greenroom/testkit/testkit.h"
 
 namespace greenroom::testkit::detail {

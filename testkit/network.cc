@@ -1,6 +1,6 @@
 #include <stdexcept>
 
-#include "greenroom/scheduler/hub.h"
+#include "greenroom/scheduler/hub/hub.h"
 #include "greenroom/testkit/environment.h"
 #include "greenroom/testkit/simulated_network.h"
 #include "greenroom/testkit/testkit.h"

@@ -1,6 +1,6 @@
 #include <algorithm>
 
-#include "greenroom/scheduler/sanitizers.h"
+#include "greenroom/scheduler/system/sanitizers.h"
 #include "greenroom/testkit/testkit.h"
 
 #if __has_include(<valgrind/valgrind.h>)

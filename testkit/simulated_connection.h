@@ -17,7 +17,7 @@
 #include <string_view>
 
 #include "greenroom/io/socket/address.h"
-#include "greenroom/scheduler/time.h"
+#include "greenroom/scheduler/time/time.h"
 
 namespace greenroom::testkit::detail {
 

@@ -8,7 +8,7 @@
     greenroom bt N        of number N in the list, or of a pid: <0.12.3>
 
 It reads memory and writes nothing, neither memory nor registers; it calls nothing in the program.
-Where things lie is told by a table in the program (scheduler/debug_layout.cc), so that debug
+Where things lie is told by a table in the program (scheduler/watch/debug_layout.cc), so that debug
 information is needed for file names and lines only. Stacks are unwound by gdb itself: while one is
 printed, an unwinder tells gdb that what a parked greenlet has saved called the innermost frame.
 x86-64 only.
@@ -32,7 +32,7 @@ import gdb.unwinder
 # these.
 SAVED = {"r12": 2, "r13": 3, "r14": 4, "r15": 5, "rbx": 6, "rbp": 7, "rip": 8}
 SAVED_WORDS = 9
-# jump() in scheduler/fiber.h keeps off the red zone.
+# jump() in scheduler/fiber/fiber.h keeps off the red zone.
 RED_ZONE = 128
 
 MAX_FRAMES = 200

@@ -4,7 +4,20 @@
 # the folder and all that are in it. Folders that are not here (tests, examples, testkit) stand above
 # the layers and may use all of them.
 _ARROWS = {
-    "scheduler": [],
+    "scheduler/time": [],
+    "scheduler/system": ["scheduler/time"],
+    "scheduler/memory": ["scheduler/system"],
+    "scheduler/unwind": [],
+    "scheduler/fiber": ["scheduler/system"],
+    "scheduler/trace": ["scheduler/system", "scheduler/fiber", "scheduler/unwind"],
+    "scheduler/port": ["scheduler/system"],
+    "scheduler/task": ["scheduler/system", "scheduler/fiber"],
+    "scheduler/hub": ["scheduler/time", "scheduler/system", "scheduler/memory", "scheduler/unwind", "scheduler/fiber", "scheduler/trace", "scheduler/port", "scheduler/task"],
+    "scheduler/watch": ["scheduler/time", "scheduler/system", "scheduler/unwind", "scheduler/fiber", "scheduler/trace", "scheduler/port", "scheduler/task", "scheduler/hub"],
+    "scheduler/sync": ["scheduler/time", "scheduler/system", "scheduler/task", "scheduler/hub"],
+    "scheduler/interpose": ["scheduler/system", "scheduler/task", "scheduler/hub"],
+    "scheduler/greenlet": ["scheduler/time", "scheduler/system", "scheduler/memory", "scheduler/task", "scheduler/hub", "scheduler/watch", "scheduler/sync", "scheduler/interpose"],
+    "scheduler": ["scheduler"],
     "mailbox": ["scheduler"],
     "io/socket": ["scheduler"],
     "io/poll": ["io/socket", "scheduler"],

@@ -10,10 +10,10 @@
 #include "greenroom/actors/core/signals.h"
 #include "greenroom/actors/names/registry.h"
 #include "greenroom/actors/values/call_error.h"
-#include "greenroom/scheduler/describe.h"
-#include "greenroom/scheduler/greenlet.h"
-#include "greenroom/scheduler/signal_safe_text.h"
-#include "greenroom/scheduler/throw_hook.h"
+#include "greenroom/scheduler/greenlet/greenlet.h"
+#include "greenroom/scheduler/system/signal_safe_text.h"
+#include "greenroom/scheduler/task/describe.h"
+#include "greenroom/scheduler/trace/throw_hook.h"
 
 namespace greenroom::detail {
 

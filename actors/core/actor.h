@@ -11,8 +11,8 @@
 #include "greenroom/actors/values/exit_reason.h"
 #include "greenroom/actors/values/pid.h"
 #include "greenroom/mailbox/mailbox.h"
-#include "greenroom/scheduler/hub.h"
-#include "greenroom/scheduler/interrupt.h"
+#include "greenroom/scheduler/hub/hub.h"
+#include "greenroom/scheduler/hub/interrupt.h"
 
 namespace greenroom::detail {
 

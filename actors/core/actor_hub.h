@@ -15,11 +15,11 @@
 #include "greenroom/actors/names/pid_table.h"
 #include "greenroom/actors/values/exit_reason.h"
 #include "greenroom/actors/values/options.h"
-#include "greenroom/actors/values/ordered_map.h"
 #include "greenroom/actors/values/pid.h"
 #include "greenroom/mailbox/message.h"
-#include "greenroom/scheduler/block_pool.h"
-#include "greenroom/scheduler/hub.h"
+#include "greenroom/scheduler/hub/hub.h"
+#include "greenroom/scheduler/memory/block_pool.h"
+#include "greenroom/scheduler/memory/ordered_map.h"
 
 namespace greenroom::detail {
 

@@ -10,11 +10,11 @@
 #include <nlohmann/json.hpp>
 
 #include "greenroom/actors/core/actor_hub.h"
-#include "greenroom/scheduler/describe.h"
-#include "greenroom/scheduler/dump.h"
-#include "greenroom/scheduler/report.h"
-#include "greenroom/scheduler/report_writer.h"
-#include "greenroom/scheduler/signal_safe_text.h"
+#include "greenroom/scheduler/hub/report.h"
+#include "greenroom/scheduler/system/signal_safe_text.h"
+#include "greenroom/scheduler/task/describe.h"
+#include "greenroom/scheduler/trace/report_writer.h"
+#include "greenroom/scheduler/watch/dump.h"
 
 namespace greenroom {
 

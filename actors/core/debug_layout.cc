@@ -1,4 +1,4 @@
-#include "greenroom/scheduler/debug_layout.h"
+#include "greenroom/scheduler/watch/debug_layout.h"
 
 #include <cstddef>
 

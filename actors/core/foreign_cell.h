@@ -7,7 +7,7 @@
 #include <mutex>
 
 #include "greenroom/actors/core/reply.h"
-#include "greenroom/scheduler/time.h"
+#include "greenroom/scheduler/time/time.h"
 
 namespace greenroom::detail {
 

@@ -13,7 +13,7 @@
 
 #include "greenroom/actors/core/actor.h"
 #include "greenroom/actors/values/exit_reason.h"
-#include "greenroom/scheduler/block_pool.h"
+#include "greenroom/scheduler/memory/block_pool.h"
 
 namespace greenroom {
 

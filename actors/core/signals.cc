@@ -3,7 +3,7 @@
 #include <cassert>
 
 #include "greenroom/actors/core/actor_hub.h"
-#include "greenroom/scheduler/interrupt.h"
+#include "greenroom/scheduler/hub/interrupt.h"
 
 namespace greenroom::detail {
 

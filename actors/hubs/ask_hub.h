@@ -8,7 +8,7 @@
 
 #include "greenroom/actors/core/actor.h"
 #include "greenroom/actors/hubs/placement.h"
-#include "greenroom/scheduler/event.h"
+#include "greenroom/scheduler/sync/event.h"
 
 namespace greenroom::detail {
 

@@ -5,9 +5,9 @@
 #include <utility>
 
 #include "greenroom/actors/core/actor_hub.h"
-#include "greenroom/scheduler/hub_group.h"
-#include "greenroom/scheduler/interrupt.h"
-#include "greenroom/scheduler/stall_watch.h"
+#include "greenroom/scheduler/hub/hub_group.h"
+#include "greenroom/scheduler/hub/interrupt.h"
+#include "greenroom/scheduler/watch/stall_watch.h"
 
 namespace greenroom::detail {
 

@@ -4,8 +4,8 @@
 #include <utility>
 
 #include "greenroom/actors/hubs/placement.h"
-#include "greenroom/scheduler/crossing.h"
-#include "greenroom/scheduler/hub.h"
+#include "greenroom/scheduler/hub/hub.h"
+#include "greenroom/scheduler/system/crossing.h"
 
 namespace greenroom::detail {
 

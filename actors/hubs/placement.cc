@@ -7,7 +7,7 @@
 #include <vector>
 
 #include "greenroom/actors/hubs/own_thread.h"
-#include "greenroom/scheduler/crossing.h"
+#include "greenroom/scheduler/system/crossing.h"
 
 namespace greenroom::detail {
 

@@ -8,8 +8,8 @@
 #include <vector>
 
 #include "greenroom/actors/values/options.h"
-#include "greenroom/scheduler/crossing.h"
-#include "greenroom/scheduler/hub.h"
+#include "greenroom/scheduler/hub/hub.h"
+#include "greenroom/scheduler/system/crossing.h"
 
 namespace greenroom::detail {
 

@@ -4,7 +4,7 @@
 #include <mutex>
 #include <stdexcept>
 
-#include "greenroom/scheduler/crossing.h"
+#include "greenroom/scheduler/system/crossing.h"
 
 namespace greenroom::detail {
 

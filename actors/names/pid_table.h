@@ -13,7 +13,7 @@
 #include <vector>
 
 #include "greenroom/actors/values/pid.h"
-#include "greenroom/scheduler/port.h"
+#include "greenroom/scheduler/port/port.h"
 
 namespace greenroom::detail {
 

@@ -6,10 +6,10 @@
 #include <string>
 #include <unordered_map>
 
-#include "greenroom/scheduler/crossing.h"
-#include "greenroom/scheduler/hub.h"
-#include "greenroom/scheduler/interrupt.h"
-#include "greenroom/scheduler/park.h"
+#include "greenroom/scheduler/hub/hub.h"
+#include "greenroom/scheduler/hub/interrupt.h"
+#include "greenroom/scheduler/hub/park.h"
+#include "greenroom/scheduler/system/crossing.h"
 
 namespace greenroom {
 

@@ -4,7 +4,7 @@
 #include <vector>
 
 #include "greenroom/actors/values/pid.h"
-#include "greenroom/scheduler/hub.h"
+#include "greenroom/scheduler/hub/hub.h"
 
 namespace greenroom::detail {
 

@@ -11,7 +11,7 @@
 #include "greenroom/actors/names/registry.h"
 #include "greenroom/actors/server/server.h"
 #include "greenroom/actors/verbs/verbs.h"
-#include "greenroom/scheduler/interrupt.h"
+#include "greenroom/scheduler/hub/interrupt.h"
 
 namespace greenroom::detail {
 

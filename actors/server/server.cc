@@ -6,7 +6,7 @@
 #include "greenroom/actors/core/actor_hub.h"
 #include "greenroom/actors/core/crash_report.h"
 #include "greenroom/actors/verbs/verbs.h"
-#include "greenroom/scheduler/interrupt.h"
+#include "greenroom/scheduler/hub/interrupt.h"
 
 namespace greenroom {
 namespace detail {

@@ -21,8 +21,8 @@
 #include "greenroom/actors/values/call_error.h"
 #include "greenroom/actors/values/outcome.h"
 #include "greenroom/actors/verbs/spawn.h"
-#include "greenroom/scheduler/park.h"
-#include "greenroom/scheduler/timeout.h"
+#include "greenroom/scheduler/greenlet/timeout.h"
+#include "greenroom/scheduler/hub/park.h"
 
 namespace greenroom {
 

@@ -4,8 +4,8 @@
 
 #include "greenroom/actors/core/crash_report.h"
 #include "greenroom/actors/supervisor/supervisor_core.h"
-#include "greenroom/actors/values/flat_index.h"
 #include "greenroom/actors/verbs/timers.h"
+#include "greenroom/scheduler/memory/flat_index.h"
 
 namespace greenroom::detail {
 

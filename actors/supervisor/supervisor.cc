@@ -11,8 +11,8 @@
 #include "greenroom/actors/supervisor/supervisor_core.h"
 #include "greenroom/actors/verbs/end_collector.h"
 #include "greenroom/actors/verbs/info.h"
-#include "greenroom/scheduler/hub.h"
-#include "greenroom/scheduler/stack.h"
+#include "greenroom/scheduler/fiber/stack.h"
+#include "greenroom/scheduler/hub/hub.h"
 
 namespace greenroom {
 

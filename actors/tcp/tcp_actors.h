@@ -13,7 +13,7 @@
 #include "greenroom/actors/supervisor/supervisor.h"
 #include "greenroom/actors/verbs/verbs.h"
 #include "greenroom/io/tcp.h"
-#include "greenroom/scheduler/stack.h"
+#include "greenroom/scheduler/fiber/stack.h"
 
 namespace greenroom::tcp {
 

@@ -2,9 +2,9 @@
 
 #include <new>
 
-#include "greenroom/scheduler/describe.h"
-#include "greenroom/scheduler/stack_trace.h"
-#include "greenroom/scheduler/throw_hook.h"
+#include "greenroom/scheduler/task/describe.h"
+#include "greenroom/scheduler/trace/stack_trace.h"
+#include "greenroom/scheduler/trace/throw_hook.h"
 
 namespace greenroom {
 

@@ -3,8 +3,8 @@
 #include "greenroom/actors/core/signals.h"
 #include "greenroom/mailbox/mailbox.h"
 #include "greenroom/mailbox/receive.h"
-#include "greenroom/scheduler/hub.h"
-#include "greenroom/scheduler/interrupt.h"
+#include "greenroom/scheduler/hub/hub.h"
+#include "greenroom/scheduler/hub/interrupt.h"
 
 namespace greenroom::detail {
 

@@ -10,9 +10,9 @@
 #include <vector>
 
 #include "greenroom/actors/values/exit_reason.h"
-#include "greenroom/actors/values/flat_index.h"
 #include "greenroom/actors/values/pid.h"
-#include "greenroom/scheduler/time.h"
+#include "greenroom/scheduler/memory/flat_index.h"
+#include "greenroom/scheduler/time/time.h"
 
 namespace greenroom {
 

@@ -3,9 +3,9 @@
 #include "greenroom/actors/core/actor_hub.h"
 #include "greenroom/actors/hubs/ask_hub.h"
 #include "greenroom/actors/hubs/placement.h"
-#include "greenroom/scheduler/describe.h"
-#include "greenroom/scheduler/dump.h"
-#include "greenroom/scheduler/stack_trace.h"
+#include "greenroom/scheduler/task/describe.h"
+#include "greenroom/scheduler/trace/stack_trace.h"
+#include "greenroom/scheduler/watch/dump.h"
 
 namespace greenroom {
 

@@ -7,7 +7,7 @@
 #include <vector>
 
 #include "greenroom/actors/values/pid.h"
-#include "greenroom/scheduler/time.h"
+#include "greenroom/scheduler/time/time.h"
 
 namespace greenroom {
 

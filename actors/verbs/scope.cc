@@ -1,7 +1,7 @@
 #include <limits>
 
 #include "greenroom/actors/verbs/tasks.h"
-#include "greenroom/scheduler/stack.h"
+#include "greenroom/scheduler/fiber/stack.h"
 
 namespace greenroom {
 

@@ -11,7 +11,7 @@
 #include "greenroom/actors/hubs/placement.h"
 #include "greenroom/actors/names/registry.h"
 #include "greenroom/actors/verbs/verbs.h"
-#include "greenroom/scheduler/stack.h"
+#include "greenroom/scheduler/fiber/stack.h"
 
 namespace greenroom::detail {
 

@@ -10,8 +10,8 @@
 #include "greenroom/actors/core/actor.h"
 #include "greenroom/actors/values/options.h"
 #include "greenroom/actors/values/pid.h"
-#include "greenroom/scheduler/block_pool.h"
-#include "greenroom/scheduler/interrupt.h"
+#include "greenroom/scheduler/hub/interrupt.h"
+#include "greenroom/scheduler/memory/block_pool.h"
 
 namespace greenroom {
 

@@ -13,8 +13,8 @@
 #include "greenroom/actors/verbs/end_collector.h"
 #include "greenroom/actors/verbs/spawn.h"
 #include "greenroom/actors/verbs/verbs.h"
-#include "greenroom/scheduler/greenlet.h"
-#include "greenroom/scheduler/lock.h"
+#include "greenroom/scheduler/greenlet/greenlet.h"
+#include "greenroom/scheduler/sync/lock.h"
 
 namespace greenroom {
 

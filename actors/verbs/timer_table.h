@@ -7,8 +7,8 @@
 
 #include "greenroom/actors/core/actor_hub.h"
 #include "greenroom/actors/verbs/timers.h"
-#include "greenroom/scheduler/hub.h"
-#include "greenroom/scheduler/timer_wheel.h"
+#include "greenroom/scheduler/hub/hub.h"
+#include "greenroom/scheduler/time/timer_wheel.h"
 
 namespace greenroom::detail {
 

@@ -7,7 +7,7 @@
 #include "greenroom/actors/core/crash_report.h"
 #include "greenroom/actors/hubs/placement.h"
 #include "greenroom/actors/verbs/timer_table.h"
-#include "greenroom/scheduler/describe.h"
+#include "greenroom/scheduler/task/describe.h"
 
 namespace greenroom {
 

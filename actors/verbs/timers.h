@@ -9,7 +9,7 @@
 #include <utility>
 
 #include "greenroom/actors/verbs/verbs.h"
-#include "greenroom/scheduler/timeout.h"
+#include "greenroom/scheduler/greenlet/timeout.h"
 
 namespace greenroom {
 

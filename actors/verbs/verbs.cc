@@ -8,7 +8,7 @@
 #include "greenroom/actors/core/actor_hub.h"
 #include "greenroom/actors/hubs/ask_hub.h"
 #include "greenroom/actors/hubs/placement.h"
-#include "greenroom/scheduler/interrupt.h"
+#include "greenroom/scheduler/hub/interrupt.h"
 
 namespace greenroom {
 

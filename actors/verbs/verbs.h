@@ -17,7 +17,7 @@
 #include "greenroom/actors/values/options.h"
 #include "greenroom/actors/values/pid.h"
 #include "greenroom/mailbox/message.h"
-#include "greenroom/scheduler/time.h"
+#include "greenroom/scheduler/time/time.h"
 
 namespace greenroom {
 

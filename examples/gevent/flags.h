@@ -12,7 +12,7 @@
 #include <string>
 #include <vector>
 
-#include "greenroom/scheduler/time.h"
+#include "greenroom/scheduler/time/time.h"
 
 class Flags {
  public:

@@ -6,8 +6,8 @@
 #include "greenroom/io/resolver/resolve_error.h"
 #include "greenroom/io/resolver/resolver_settings.h"
 #include "greenroom/io/resolver/thread_resolver.h"
-#include "greenroom/scheduler/hub.h"
-#include "greenroom/scheduler/time.h"
+#include "greenroom/scheduler/hub/hub.h"
+#include "greenroom/scheduler/time/time.h"
 
 namespace greenroom::detail {
 

@@ -8,8 +8,8 @@
 #include "greenroom/io/poll/descriptor_move.h"
 #include "greenroom/io/socket/io_error.h"
 #include "greenroom/io/socket/socket_calls.h"
-#include "greenroom/scheduler/describe.h"
-#include "greenroom/scheduler/hub.h"
+#include "greenroom/scheduler/hub/hub.h"
+#include "greenroom/scheduler/task/describe.h"
 
 namespace greenroom::detail {
 

@@ -15,9 +15,9 @@
 
 #include "greenroom/io/poll/fd_poller.h"
 #include "greenroom/io/socket/address.h"
-#include "greenroom/scheduler/park.h"
-#include "greenroom/scheduler/port.h"
-#include "greenroom/scheduler/time.h"
+#include "greenroom/scheduler/hub/park.h"
+#include "greenroom/scheduler/port/port.h"
+#include "greenroom/scheduler/time/time.h"
 
 namespace greenroom::detail {
 

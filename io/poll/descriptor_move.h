@@ -8,9 +8,9 @@
 #include <mutex>
 
 #include "greenroom/io/poll/descriptor.h"
-#include "greenroom/scheduler/crossing.h"
-#include "greenroom/scheduler/event.h"
-#include "greenroom/scheduler/port.h"
+#include "greenroom/scheduler/port/port.h"
+#include "greenroom/scheduler/sync/event.h"
+#include "greenroom/scheduler/system/crossing.h"
 
 namespace greenroom::detail {
 

@@ -11,8 +11,8 @@
 #include <memory>
 #include <span>
 
-#include "greenroom/scheduler/hub.h"
-#include "greenroom/scheduler/poller.h"
+#include "greenroom/scheduler/hub/hub.h"
+#include "greenroom/scheduler/port/poller.h"
 
 namespace greenroom::detail {
 

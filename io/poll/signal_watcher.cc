@@ -7,7 +7,7 @@
 #include <system_error>
 #include <utility>
 
-#include "greenroom/scheduler/port.h"
+#include "greenroom/scheduler/port/port.h"
 
 namespace greenroom::detail {
 

@@ -9,7 +9,7 @@
 #include <csignal>
 #include <functional>
 
-#include "greenroom/scheduler/hub.h"
+#include "greenroom/scheduler/hub/hub.h"
 
 namespace greenroom::detail {
 

@@ -1,7 +1,7 @@
 #include "greenroom/io/poll/task_waiter.h"
 
-#include "greenroom/scheduler/describe.h"
-#include "greenroom/scheduler/interrupt.h"
+#include "greenroom/scheduler/hub/interrupt.h"
+#include "greenroom/scheduler/task/describe.h"
 
 namespace greenroom::detail {
 

@@ -10,7 +10,7 @@
 #include "greenroom/io/poll/task_waiter.h"
 #include "greenroom/io/resolver/ares_socket_calls.h"
 #include "greenroom/io/resolver/resolve_error.h"
-#include "greenroom/scheduler/descriptor_probe.h"
+#include "greenroom/scheduler/system/descriptor_probe.h"
 
 namespace greenroom::detail {
 

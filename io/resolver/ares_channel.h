@@ -13,8 +13,8 @@
 #include "greenroom/io/poll/fd_poller.h"
 #include "greenroom/io/resolver/ares_query.h"
 #include "greenroom/io/resolver/resolver_settings.h"
-#include "greenroom/scheduler/lock.h"
-#include "greenroom/scheduler/timer_wheel.h"
+#include "greenroom/scheduler/sync/lock.h"
+#include "greenroom/scheduler/time/timer_wheel.h"
 
 struct ares_channeldata;
 

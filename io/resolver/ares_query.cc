@@ -2,9 +2,9 @@
 
 #include <ares.h>
 
-#include "greenroom/scheduler/hub.h"
-#include "greenroom/scheduler/interrupt.h"
-#include "greenroom/scheduler/park.h"
+#include "greenroom/scheduler/hub/hub.h"
+#include "greenroom/scheduler/hub/interrupt.h"
+#include "greenroom/scheduler/hub/park.h"
 
 namespace greenroom::detail {
 

@@ -10,7 +10,7 @@
 #include <vector>
 
 #include "greenroom/io/socket/address.h"
-#include "greenroom/scheduler/waker.h"
+#include "greenroom/scheduler/task/waker.h"
 
 struct ares_addrinfo;
 

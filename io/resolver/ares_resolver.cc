@@ -10,7 +10,7 @@
 
 #include "greenroom/io/resolver/ares_channel.h"
 #include "greenroom/io/resolver/resolve_error.h"
-#include "greenroom/scheduler/hub.h"
+#include "greenroom/scheduler/hub/hub.h"
 
 namespace greenroom::detail {
 

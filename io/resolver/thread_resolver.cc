@@ -9,9 +9,9 @@
 #include <string>
 
 #include "greenroom/io/resolver/resolve_error.h"
-#include "greenroom/scheduler/event.h"
-#include "greenroom/scheduler/hub.h"
-#include "greenroom/scheduler/offload.h"
+#include "greenroom/scheduler/greenlet/offload.h"
+#include "greenroom/scheduler/hub/hub.h"
+#include "greenroom/scheduler/sync/event.h"
 
 namespace greenroom::detail {
 

@@ -16,7 +16,7 @@
 #include <string_view>
 
 #include "greenroom/io/socket/address.h"
-#include "greenroom/scheduler/hub.h"
+#include "greenroom/scheduler/hub/hub.h"
 
 namespace greenroom::detail {
 

@@ -4,8 +4,8 @@
 
 #include "greenroom/io/poll/fd_poller.h"
 #include "greenroom/io/stream/next_line.h"
-#include "greenroom/scheduler/describe.h"
-#include "greenroom/scheduler/hub.h"
+#include "greenroom/scheduler/hub/hub.h"
+#include "greenroom/scheduler/task/describe.h"
 
 namespace greenroom {
 

@@ -9,7 +9,7 @@
 
 #include "greenroom/io/stream/line_buffer.h"
 #include "greenroom/io/stream/stream.h"
-#include "greenroom/scheduler/time.h"
+#include "greenroom/scheduler/time/time.h"
 
 namespace greenroom {
 

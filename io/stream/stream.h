@@ -16,7 +16,7 @@
 #include "greenroom/io/poll/descriptor.h"
 #include "greenroom/io/socket/endpoint.h"
 #include "greenroom/io/socket/io_error.h"
-#include "greenroom/scheduler/time.h"
+#include "greenroom/scheduler/time/time.h"
 
 namespace greenroom {
 

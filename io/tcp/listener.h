@@ -5,7 +5,7 @@
 #include "greenroom/io/socket/endpoint.h"
 #include "greenroom/io/socket/io_error.h"
 #include "greenroom/io/stream/stream.h"
-#include "greenroom/scheduler/time.h"
+#include "greenroom/scheduler/time/time.h"
 
 namespace greenroom::tcp {
 

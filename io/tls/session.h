@@ -18,7 +18,7 @@
 #include "greenroom/io/stream/stream.h"
 #include "greenroom/io/tls/openssl.h"
 #include "greenroom/io/tls/transport.h"
-#include "greenroom/scheduler/time.h"
+#include "greenroom/scheduler/time/time.h"
 
 namespace greenroom::detail {
 

@@ -9,8 +9,8 @@
 #include "greenroom/io/tcp/connect.h"
 #include "greenroom/io/tls/openssl.h"
 #include "greenroom/io/tls/session.h"
-#include "greenroom/scheduler/offload.h"
-#include "greenroom/scheduler/park.h"
+#include "greenroom/scheduler/greenlet/offload.h"
+#include "greenroom/scheduler/hub/park.h"
 
 namespace greenroom {
 

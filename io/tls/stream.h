@@ -17,7 +17,7 @@
 #include "greenroom/io/stream/stream.h"
 #include "greenroom/io/tls/context.h"
 #include "greenroom/io/tls/error.h"
-#include "greenroom/scheduler/time.h"
+#include "greenroom/scheduler/time/time.h"
 
 namespace greenroom {
 

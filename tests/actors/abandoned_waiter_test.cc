@@ -9,7 +9,7 @@
 
 #include "greenroom/actors/actors.h"
 #include "greenroom/mailbox/queue.h"
-#include "greenroom/scheduler/lock.h"
+#include "greenroom/scheduler/sync/lock.h"
 #include "greenroom/testkit/testkit.h"
 
 namespace greenroom {

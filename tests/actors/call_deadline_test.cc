@@ -7,7 +7,7 @@
 #include <string>
 #include <vector>
 
-#include "greenroom/scheduler/dump.h"
+#include "greenroom/scheduler/watch/dump.h"
 #include "greenroom/tests/actors/desk.h"
 
 namespace greenroom {

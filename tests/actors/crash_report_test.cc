@@ -13,7 +13,7 @@
 #include <string>
 #include <vector>
 
-#include "greenroom/scheduler/sanitizers.h"
+#include "greenroom/scheduler/system/sanitizers.h"
 #include "greenroom/tests/actors/probe.h"
 
 namespace greenroom {

@@ -6,7 +6,7 @@
 #include <string>
 #include <utility>
 
-#include "greenroom/scheduler/sanitizers.h"
+#include "greenroom/scheduler/system/sanitizers.h"
 #include "greenroom/tests/actors/probe.h"
 #include "greenroom/tests/actors/stack_room.h"
 

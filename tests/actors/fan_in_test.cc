@@ -6,7 +6,7 @@
 #include <cstdint>
 #include <functional>
 
-#include "greenroom/scheduler/sanitizers.h"
+#include "greenroom/scheduler/system/sanitizers.h"
 #include "greenroom/tests/actors/probe.h"
 
 namespace greenroom {

@@ -1,4 +1,4 @@
-#include "greenroom/actors/values/flat_index.h"
+#include "greenroom/scheduler/memory/flat_index.h"
 
 #include <gtest/gtest.h>
 

@@ -1,4 +1,4 @@
-#include "greenroom/actors/values/ordered_map.h"
+#include "greenroom/scheduler/memory/ordered_map.h"
 
 #include <gtest/gtest.h>
 

@@ -11,7 +11,7 @@
 #include <vector>
 
 #include "greenroom/actors/core/signals.h"
-#include "greenroom/scheduler/event.h"
+#include "greenroom/scheduler/sync/event.h"
 #include "greenroom/tests/actors/probe.h"
 
 namespace greenroom {

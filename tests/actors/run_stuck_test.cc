@@ -18,7 +18,7 @@
 #include <thread>
 
 #include "greenroom/actors/actors.h"
-#include "greenroom/scheduler/sanitizers.h"
+#include "greenroom/scheduler/system/sanitizers.h"
 #include "greenroom/tests/actors/probe.h"
 
 namespace greenroom {

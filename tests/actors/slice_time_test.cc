@@ -9,9 +9,9 @@
 
 #include "greenroom/actors/actors.h"
 #include "greenroom/mailbox/queue.h"
-#include "greenroom/scheduler/event.h"
-#include "greenroom/scheduler/hub.h"
-#include "greenroom/scheduler/lock.h"
+#include "greenroom/scheduler/hub/hub.h"
+#include "greenroom/scheduler/sync/event.h"
+#include "greenroom/scheduler/sync/lock.h"
 #include "greenroom/testkit/testkit.h"
 
 namespace greenroom {

@@ -3,7 +3,7 @@
 
 #include <cstddef>
 
-#include "greenroom/scheduler/hub.h"
+#include "greenroom/scheduler/hub/hub.h"
 
 namespace greenroom::probe {
 

@@ -8,8 +8,8 @@
 
 #include "greenroom/actors/actors.h"
 #include "greenroom/actors/core/signals.h"
-#include "greenroom/scheduler/event.h"
-#include "greenroom/scheduler/lock.h"
+#include "greenroom/scheduler/sync/event.h"
+#include "greenroom/scheduler/sync/lock.h"
 #include "greenroom/testkit/testkit.h"
 
 namespace greenroom {

@@ -6,7 +6,7 @@
 #include <vector>
 
 #include "greenroom/actors/actors.h"
-#include "greenroom/scheduler/sanitizers.h"
+#include "greenroom/scheduler/system/sanitizers.h"
 
 namespace greenroom {
 namespace {

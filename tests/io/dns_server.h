@@ -22,7 +22,7 @@
 #include <vector>
 
 #include "greenroom/io/socket/endpoint.h"
-#include "greenroom/scheduler/lock.h"
+#include "greenroom/scheduler/sync/lock.h"
 #include "greenroom/tests/io/dns_message.h"
 
 namespace greenroom::dns_testing {

@@ -7,7 +7,7 @@
 
 #include "greenroom/io/dns.h"
 #include "greenroom/io/resolver/ares_channel.h"
-#include "greenroom/scheduler/sanitizers.h"
+#include "greenroom/scheduler/system/sanitizers.h"
 #include "greenroom/tests/io/dns_server.h"
 #include "greenroom/tests/io/loopback.h"
 

@@ -5,7 +5,7 @@
 #include <cstdio>
 #include <memory>
 
-#include "greenroom/scheduler/offload.h"
+#include "greenroom/scheduler/greenlet/offload.h"
 #include "greenroom/tests/io/tls_loopback.h"
 
 namespace greenroom {

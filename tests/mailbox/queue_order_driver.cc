@@ -21,7 +21,7 @@
 
 #include "greenroom/mailbox/queue.h"
 #include "greenroom/scheduler/green.h"
-#include "greenroom/scheduler/hub.h"
+#include "greenroom/scheduler/hub/hub.h"
 
 namespace greenroom {
 namespace {

@@ -12,7 +12,7 @@
 #include <sstream>
 #include <stdexcept>
 
-#include "greenroom/scheduler/sanitizers.h"
+#include "greenroom/scheduler/system/sanitizers.h"
 #include "greenroom/tests/otp/interpreter.h"
 
 namespace otp {

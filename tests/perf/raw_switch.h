@@ -7,7 +7,7 @@
 #include <cstdint>
 #include <vector>
 
-#include "greenroom/scheduler/stack.h"
+#include "greenroom/scheduler/fiber/stack.h"
 #include "greenroom/tests/perf/measure.h"
 
 namespace greenroom::perf {

@@ -7,7 +7,7 @@
 #include <vector>
 
 #include "greenroom/scheduler/green.h"
-#include "greenroom/scheduler/timer_wheel.h"
+#include "greenroom/scheduler/time/timer_wheel.h"
 #include "greenroom/tests/perf/measure.h"
 
 namespace greenroom::perf {

@@ -7,7 +7,7 @@
 #include <vector>
 
 #include "greenroom/scheduler/green.h"
-#include "greenroom/scheduler/lock.h"
+#include "greenroom/scheduler/sync/lock.h"
 
 namespace greenroom {
 namespace {

@@ -1,4 +1,4 @@
-#include "greenroom/scheduler/block_pool.h"
+#include "greenroom/scheduler/memory/block_pool.h"
 
 #include <gtest/gtest.h>
 
@@ -11,7 +11,7 @@
 #include <utility>
 #include <vector>
 
-#include "greenroom/scheduler/sanitizers.h"
+#include "greenroom/scheduler/system/sanitizers.h"
 
 namespace greenroom::detail {
 namespace {

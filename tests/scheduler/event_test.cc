@@ -1,4 +1,4 @@
-#include "greenroom/scheduler/event.h"
+#include "greenroom/scheduler/sync/event.h"
 
 #include <gtest/gtest.h>
 

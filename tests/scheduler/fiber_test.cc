@@ -1,4 +1,4 @@
-#include "greenroom/scheduler/fiber.h"
+#include "greenroom/scheduler/fiber/fiber.h"
 
 #include <gtest/gtest.h>
 
@@ -11,7 +11,7 @@
 #include <thread>
 #include <vector>
 
-#include "greenroom/scheduler/stack.h"
+#include "greenroom/scheduler/fiber/stack.h"
 
 namespace greenroom::detail {
 namespace {

@@ -1,4 +1,4 @@
-#include "greenroom/scheduler/greenlet.h"
+#include "greenroom/scheduler/greenlet/greenlet.h"
 
 #include <gtest/gtest.h>
 
@@ -9,7 +9,7 @@
 #include <vector>
 
 #include "greenroom/scheduler/green.h"
-#include "greenroom/scheduler/report_writer.h"
+#include "greenroom/scheduler/trace/report_writer.h"
 
 namespace greenroom {
 namespace {

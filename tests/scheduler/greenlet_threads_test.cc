@@ -10,8 +10,8 @@
 #include <utility>
 
 #include "greenroom/scheduler/green.h"
-#include "greenroom/scheduler/greenlet.h"
-#include "greenroom/scheduler/hub.h"
+#include "greenroom/scheduler/greenlet/greenlet.h"
+#include "greenroom/scheduler/hub/hub.h"
 
 namespace greenroom {
 namespace {

@@ -1,6 +1,6 @@
 // Groups: who is in one, and how it is joined, killed and mapped over. Over 400 lines: one class,
 // and each of its calls left in each way.
-#include "greenroom/scheduler/group.h"
+#include "greenroom/scheduler/greenlet/group.h"
 
 #include <gtest/gtest.h>
 

@@ -19,9 +19,9 @@
 #include <thread>
 #include <vector>
 
-#include "greenroom/scheduler/fiber.h"
+#include "greenroom/scheduler/fiber/fiber.h"
 #include "greenroom/scheduler/green.h"
-#include "greenroom/scheduler/lock.h"
+#include "greenroom/scheduler/sync/lock.h"
 
 namespace greenroom {
 namespace {

@@ -1,4 +1,4 @@
-#include "greenroom/scheduler/hub.h"
+#include "greenroom/scheduler/hub/hub.h"
 
 #include <gtest/gtest.h>
 
@@ -13,7 +13,7 @@
 #include <vector>
 
 #include "greenroom/scheduler/green.h"
-#include "greenroom/scheduler/hub_group.h"
+#include "greenroom/scheduler/hub/hub_group.h"
 #include "greenroom/tests/scheduler/stack_testing.h"
 
 namespace greenroom {

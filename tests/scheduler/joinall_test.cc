@@ -6,7 +6,7 @@
 #include <vector>
 
 #include "greenroom/scheduler/green.h"
-#include "greenroom/scheduler/report_writer.h"
+#include "greenroom/scheduler/trace/report_writer.h"
 
 namespace greenroom {
 namespace {

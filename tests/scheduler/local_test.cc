@@ -1,5 +1,5 @@
 // green::local: a value of its own for each greenlet. gevent test__local.
-#include "greenroom/scheduler/local.h"
+#include "greenroom/scheduler/greenlet/local.h"
 
 #include <gtest/gtest.h>
 

@@ -1,4 +1,4 @@
-#include "greenroom/scheduler/lock.h"
+#include "greenroom/scheduler/sync/lock.h"
 
 #include <gtest/gtest.h>
 

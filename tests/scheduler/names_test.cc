@@ -10,9 +10,9 @@
 #include <utility>
 #include <vector>
 
-#include "greenroom/scheduler/dump.h"
 #include "greenroom/scheduler/green.h"
-#include "greenroom/scheduler/report_writer.h"
+#include "greenroom/scheduler/trace/report_writer.h"
+#include "greenroom/scheduler/watch/dump.h"
 
 namespace greenroom {
 namespace {

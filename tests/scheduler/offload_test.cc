@@ -1,4 +1,4 @@
-#include "greenroom/scheduler/offload.h"
+#include "greenroom/scheduler/greenlet/offload.h"
 
 #include <gtest/gtest.h>
 

@@ -1,5 +1,5 @@
 // on_stack: a call on a large stack, in the greenlet that makes it.
-#include "greenroom/scheduler/on_stack.h"
+#include "greenroom/scheduler/hub/on_stack.h"
 
 #include <gtest/gtest.h>
 
@@ -16,8 +16,8 @@
 #include <vector>
 
 #include "greenroom/scheduler/green.h"
-#include "greenroom/scheduler/stack_trace.h"
-#include "greenroom/scheduler/throw_hook.h"
+#include "greenroom/scheduler/trace/stack_trace.h"
+#include "greenroom/scheduler/trace/throw_hook.h"
 #include "greenroom/testkit/testkit.h"
 #include "greenroom/tests/scheduler/stack_testing.h"
 

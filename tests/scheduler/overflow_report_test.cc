@@ -1,4 +1,4 @@
-#include "greenroom/scheduler/overflow_report.h"
+#include "greenroom/scheduler/trace/overflow_report.h"
 
 #include <sys/mman.h>
 #include <unistd.h>
@@ -12,8 +12,8 @@
 #include <string_view>
 #include <thread>
 
-#include "greenroom/scheduler/signal_safe_text.h"
-#include "greenroom/scheduler/stack.h"
+#include "greenroom/scheduler/fiber/stack.h"
+#include "greenroom/scheduler/system/signal_safe_text.h"
 #include "gtest/gtest.h"
 
 // The fibers here are raw contexts without the sanitizers' annotations: they only overflow.

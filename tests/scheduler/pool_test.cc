@@ -1,5 +1,5 @@
 // Pools: room for so many greenlets, and who waits for it.
-#include "greenroom/scheduler/pool.h"
+#include "greenroom/scheduler/greenlet/pool.h"
 
 #include <gtest/gtest.h>
 

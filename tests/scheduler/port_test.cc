@@ -1,4 +1,4 @@
-#include "greenroom/scheduler/port.h"
+#include "greenroom/scheduler/port/port.h"
 
 #include <gtest/gtest.h>
 
@@ -7,8 +7,8 @@
 #include <thread>
 #include <vector>
 
-#include "greenroom/scheduler/hub.h"
-#include "greenroom/scheduler/poller.h"
+#include "greenroom/scheduler/hub/hub.h"
+#include "greenroom/scheduler/port/poller.h"
 
 namespace greenroom::detail {
 namespace {

@@ -1,5 +1,5 @@
 // The ready queue against a deque, by random programs.
-#include "greenroom/scheduler/ready_queue.h"
+#include "greenroom/scheduler/task/ready_queue.h"
 
 #include <gtest/gtest.h>
 

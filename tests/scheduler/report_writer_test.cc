@@ -1,5 +1,5 @@
 // Reports: whole and in order, whatever ends the process.
-#include "greenroom/scheduler/report_writer.h"
+#include "greenroom/scheduler/trace/report_writer.h"
 
 #include <gtest/gtest.h>
 #include <sys/wait.h>
@@ -14,8 +14,8 @@
 #include <thread>
 #include <vector>
 
-#include "greenroom/scheduler/futex.h"
-#include "greenroom/scheduler/overflow_report.h"
+#include "greenroom/scheduler/system/futex.h"
+#include "greenroom/scheduler/trace/overflow_report.h"
 
 namespace report_writer_test {  // its functions are no part of the runtime, which stacks leave out
 namespace {

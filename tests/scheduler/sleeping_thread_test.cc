@@ -1,4 +1,4 @@
-#include "greenroom/scheduler/sleeping_thread.h"
+#include "greenroom/scheduler/watch/sleeping_thread.h"
 
 #include <alloca.h>
 #include <gtest/gtest.h>
@@ -12,7 +12,7 @@
 #include <thread>
 #include <vector>
 
-#include "greenroom/scheduler/sanitizers.h"
+#include "greenroom/scheduler/system/sanitizers.h"
 
 namespace greenroom::detail {
 namespace {

@@ -1,4 +1,4 @@
-#include "greenroom/scheduler/stack_guard.h"
+#include "greenroom/scheduler/fiber/stack_guard.h"
 
 #include <gtest/gtest.h>
 #include <linux/filter.h>
@@ -21,8 +21,8 @@
 #include <thread>
 #include <vector>
 
-#include "greenroom/scheduler/advise.h"
-#include "greenroom/scheduler/stack.h"
+#include "greenroom/scheduler/fiber/stack.h"
+#include "greenroom/scheduler/system/advise.h"
 #include "greenroom/tests/scheduler/stack_testing.h"
 
 namespace greenroom::detail {

@@ -1,4 +1,4 @@
-#include "greenroom/scheduler/stack.h"
+#include "greenroom/scheduler/fiber/stack.h"
 
 #include <gtest/gtest.h>
 #include <linux/seccomp.h>

@@ -11,8 +11,8 @@
 #include <optional>
 #include <vector>
 
-#include "greenroom/scheduler/sanitizers.h"
-#include "greenroom/scheduler/stack.h"
+#include "greenroom/scheduler/fiber/stack.h"
+#include "greenroom/scheduler/system/sanitizers.h"
 
 namespace greenroom::detail {
 

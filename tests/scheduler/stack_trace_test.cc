@@ -1,5 +1,5 @@
 // Stack traces, as taken and as told. Over 400 lines: the stacks to be walked are made here, too.
-#include "greenroom/scheduler/stack_trace.h"
+#include "greenroom/scheduler/trace/stack_trace.h"
 
 #include <sanitizer/asan_interface.h>
 #include <sys/mman.h>
@@ -17,7 +17,7 @@
 #include <thread>
 #include <vector>
 
-#include "greenroom/scheduler/symbolizer.h"
+#include "greenroom/scheduler/trace/symbolizer.h"
 #include "gtest/gtest.h"
 
 // A runtime template in a header of ours, as a user's code is inlined into one.

@@ -1,5 +1,5 @@
 // The stall watch, on the real clock: each test that expects a report stalls until it is there.
-#include "greenroom/scheduler/stall_watch.h"
+#include "greenroom/scheduler/watch/stall_watch.h"
 
 #include <gtest/gtest.h>
 #include <poll.h>
@@ -14,8 +14,8 @@
 #include <thread>
 
 #include "greenroom/scheduler/green.h"
-#include "greenroom/scheduler/hub.h"
-#include "greenroom/scheduler/sleep.h"
+#include "greenroom/scheduler/greenlet/sleep.h"
+#include "greenroom/scheduler/hub/hub.h"
 #include "greenroom/tests/scheduler/stall.h"
 
 namespace greenroom {

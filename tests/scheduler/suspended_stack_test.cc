@@ -3,9 +3,9 @@
 
 #include <string>
 
-#include "greenroom/scheduler/fiber.h"
-#include "greenroom/scheduler/stack.h"
-#include "greenroom/scheduler/stack_trace.h"
+#include "greenroom/scheduler/fiber/fiber.h"
+#include "greenroom/scheduler/fiber/stack.h"
+#include "greenroom/scheduler/trace/stack_trace.h"
 
 namespace greenroom::detail {
 namespace {

@@ -1,10 +1,10 @@
 // In a process of its own: what is found is kept for as long as the process lives.
-#include "greenroom/scheduler/symbolizer.h"
+#include "greenroom/scheduler/trace/symbolizer.h"
 
 #include <gtest/gtest.h>
 #include <sys/resource.h>
 
-#include "greenroom/scheduler/sanitizers.h"
+#include "greenroom/scheduler/system/sanitizers.h"
 
 namespace greenroom::detail {
 namespace {

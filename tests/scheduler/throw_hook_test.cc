@@ -1,4 +1,4 @@
-#include "greenroom/scheduler/throw_hook.h"
+#include "greenroom/scheduler/trace/throw_hook.h"
 
 #include <cstdint>
 #include <exception>

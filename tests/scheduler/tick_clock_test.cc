@@ -1,10 +1,10 @@
-#include "greenroom/scheduler/tick_clock.h"
+#include "greenroom/scheduler/time/tick_clock.h"
 
 #include <gtest/gtest.h>
 
 #include <cstdint>
 
-#include "greenroom/scheduler/time.h"
+#include "greenroom/scheduler/time/time.h"
 
 namespace greenroom::detail {
 namespace {

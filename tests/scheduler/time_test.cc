@@ -1,5 +1,5 @@
 // Wait: durations of any width and unit, without an overflow.
-#include "greenroom/scheduler/time.h"
+#include "greenroom/scheduler/time/time.h"
 
 #include <gtest/gtest.h>
 

@@ -1,4 +1,4 @@
-#include "greenroom/scheduler/timeout.h"
+#include "greenroom/scheduler/greenlet/timeout.h"
 
 #include <gtest/gtest.h>
 
@@ -9,7 +9,7 @@
 #include <vector>
 
 #include "greenroom/scheduler/green.h"
-#include "greenroom/scheduler/hub.h"
+#include "greenroom/scheduler/hub/hub.h"
 
 namespace greenroom {
 namespace {

@@ -8,7 +8,7 @@
 #include <random>
 #include <vector>
 
-#include "greenroom/scheduler/timer_wheel.h"
+#include "greenroom/scheduler/time/timer_wheel.h"
 
 namespace greenroom::detail {
 namespace {

@@ -1,4 +1,4 @@
-#include "greenroom/scheduler/timer_wheel.h"
+#include "greenroom/scheduler/time/timer_wheel.h"
 
 #include <gtest/gtest.h>
 

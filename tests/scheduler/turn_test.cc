@@ -1,5 +1,5 @@
 // Turn: hub work with a place among the ready tasks.
-#include "greenroom/scheduler/turn.h"
+#include "greenroom/scheduler/hub/turn.h"
 
 #include <gtest/gtest.h>
 

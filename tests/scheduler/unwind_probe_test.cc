@@ -1,4 +1,4 @@
-#include "greenroom/scheduler/unwind_probe.h"
+#include "greenroom/scheduler/unwind/unwind_probe.h"
 
 #include <dlfcn.h>
 #include <gtest/gtest.h>

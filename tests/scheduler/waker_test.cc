@@ -1,5 +1,5 @@
 // Waker and Waiting: a wake ends the wait that it was meant for, and no other.
-#include "greenroom/scheduler/waker.h"
+#include "greenroom/scheduler/task/waker.h"
 
 #include <gtest/gtest.h>
 

@@ -8,7 +8,7 @@
 
 #include "greenroom/actors/actors.h"
 #include "greenroom/scheduler/green.h"
-#include "greenroom/scheduler/lock.h"
+#include "greenroom/scheduler/sync/lock.h"
 #include "greenroom/tests/sweep/sweep.h"
 
 namespace greenroom::sweep {

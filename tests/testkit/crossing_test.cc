@@ -1,5 +1,5 @@
 // Crossings: where a simulation may stop a hub inside a call.
-#include "greenroom/scheduler/crossing.h"
+#include "greenroom/scheduler/system/crossing.h"
 
 #include <gtest/gtest.h>
 

@@ -10,7 +10,7 @@
 
 #include "greenroom/actors/actors.h"
 #include "greenroom/io/tls.h"
-#include "greenroom/tests/io/tls_loopback.h"
+#include "greenroom/tests/io/tls/tls_loopback.h"
 #include "greenroom/tests/sweep/sweep.h"
 
 namespace greenroom::sweep {

@@ -1,12 +1,14 @@
 #!/usr/bin/python3
 """Runs clang-tidy over every source of the repository, in parallel, and remembers what was clean.
 
-A file is not looked at again as long as it, every header of ours it includes, .clang-tidy and
-clang-tidy itself are what they were. Arguments, if any, are the sources to look at. The exit status
-is 0 if there was nothing to say, else 1.
+A file is not looked at again as long as it, every header it includes, .clang-tidy and clang-tidy
+itself are what they were. Arguments, if any, are the sources to look at. The last line says how many
+were looked at, and of how many the result was taken. The exit status is 0 if there was nothing to
+say, else 1.
 """
 
 import concurrent.futures
+import functools
 import hashlib
 import os
 import pathlib
@@ -37,10 +39,15 @@ def include_tree():
     return tree
 
 
+@functools.lru_cache(maxsize=None)
+def hash_of(path):
+    return hashlib.sha256(path.read_bytes()).digest()
+
+
 def fingerprint(source, flags, version):
     """A hash of all that the verdict on a source depends on; None if it does not preprocess."""
     listing = subprocess.run(
-        ["clang++", "-MM", *flags, source], cwd=ROOT, capture_output=True, text=True)
+        ["clang++", "-M", *flags, source], cwd=ROOT, capture_output=True, text=True)
     if listing.returncode != 0:
         return None
     names = listing.stdout.replace("\\\n", " ").split(":", 1)[1].split()
@@ -48,26 +55,27 @@ def fingerprint(source, flags, version):
     digest = hashlib.sha256(version + (ROOT / ".clang-tidy").read_bytes() + repr(FLAGS).encode())
     for path in paths:
         name = path.relative_to(ROOT) if path.is_relative_to(ROOT) else path
-        digest.update(b"%s\0%s\0" % (str(name).encode(), hashlib.sha256(path.read_bytes()).digest()))
+        digest.update(b"%s\0%s\0" % (str(name).encode(), hash_of(path)))
     return digest.hexdigest()
 
 
 def complaints(source, flags, version):
-    """What clang-tidy says about a source: nothing if all is well."""
+    """What clang-tidy says about a source, nothing if all is well; and whether it was asked."""
     key = fingerprint(source, flags, version)
     stamp = CACHE / "tidy" / key if key else None
     if stamp and stamp.exists():
         stamp.touch()
-        return ""
+        return "", False
     run = subprocess.run(
         ["clang-tidy", "--quiet", str(source.relative_to(ROOT)), "--", *flags],
         cwd=ROOT, capture_output=True, text=True)
     if run.returncode == 0:
         if stamp:
             stamp.touch()
-        return ""
+        return "", True
     report = run.stdout or run.stderr
-    return report.replace(str(include_tree() / "greenroom") + "/", "").replace(str(ROOT) + "/", "")
+    report = report.replace(str(include_tree() / "greenroom") + "/", "").replace(str(ROOT) + "/", "")
+    return report, True
 
 
 def main():
@@ -76,16 +84,18 @@ def main():
     (CACHE / "tidy").mkdir(parents=True, exist_ok=True)
     version = subprocess.run(["clang-tidy", "--version"], capture_output=True, check=True).stdout
     with concurrent.futures.ThreadPoolExecutor(len(os.sched_getaffinity(0))) as pool:
-        found = pool.map(lambda source: complaints(source, flags, version),
-                         sorted(arguments or sources()))
-        # A header's fault is found once per source that includes it, and told once.
-        reports = list(dict.fromkeys(report for report in found if report))
+        found = list(pool.map(lambda source: complaints(source, flags, version),
+                              sorted(arguments or sources())))
+    # A header's fault is found once per source that includes it, and told once.
+    reports = list(dict.fromkeys(report for report, _ in found if report))
     told = set()
     for report in reports:
         for block in split_by_diagnostic(report):
             if block not in told:
                 told.add(block)
                 print(block, end="")
+    asked = sum(was_asked for _, was_asked in found)
+    print("%d sources were looked at, the result of %d was taken" % (asked, len(found) - asked))
     return 1 if reports else 0
 
 

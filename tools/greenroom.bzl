@@ -109,7 +109,8 @@ def greenroom_library(name, srcs = [], hdrs = [], deps = [], copts = [], linkopt
 def greenroom_test(name, srcs = None, deps = [], copts = [], size = "small", **attributes):
     """A GoogleTest program, main included; `srcs` is name.cc unless given.
 
-    Tags: "no-asan" and "no-tsan" leave it out of that configuration.
+    Tags: "no-asan" and "no-tsan" leave it out of that configuration; "external" runs it always, for
+    tests that are not the same each time.
     """
     native.cc_test(
         name = name,

@@ -13,9 +13,9 @@
 #include <functional>
 #include <initializer_list>
 #include <mutex>
-#include <ostream>
 #include <string>
 #include <thread>
+#include <vector>
 
 #include "greenroom/actors/actors.h"
 #include "greenroom/scheduler/system/sanitizers.h"
@@ -31,15 +31,19 @@ struct End {
   std::string report;
 };
 
-// How the process ends that runs body; once it has written a byte to the descriptor it is sent each
-// of the signals in turn, of which it may hear of several at once.
-End end_of(const std::function<int(int ready)>& body, std::initializer_list<int> signals) {
+struct Process {
+  pid_t id;
+  int ready;   // it writes a byte once it may be sent signals
+  int report;  // its stderr
+};
+
+Process start_process(const std::function<int(int ready)>& body) {
   int ready[2];
   int report[2];
   EXPECT_EQ(pipe(ready), 0);
   EXPECT_EQ(pipe(report), 0);
-  const pid_t process = fork();
-  if (process == 0) {
+  const pid_t id = fork();
+  if (id == 0) {
     close(ready[0]);
     dup2(report[1], STDERR_FILENO);
     alarm(60);
@@ -47,19 +51,34 @@ End end_of(const std::function<int(int ready)>& body, std::initializer_list<int>
   }
   close(ready[1]);
   close(report[1]);
+  return {id, ready[0], report[0]};
+}
+
+// Sends it each of the signals in turn, of which it may hear of several at once.
+void send_signals(const Process& process, std::initializer_list<int> signals) {
   char byte = 0;
-  EXPECT_EQ(read(ready[0], &byte, 1), 1);
-  for (const int signal : signals) kill(process, signal);
+  EXPECT_EQ(read(process.ready, &byte, 1), 1);
+  for (const int signal : signals) kill(process.id, signal);
+}
+
+End wait_for_end(const Process& process) {
   End end;
   char text[512];
-  for (ssize_t size = 0; (size = read(report[0], text, sizeof text)) > 0;)
+  for (ssize_t size = 0; (size = read(process.report, text, sizeof text)) > 0;)
     end.report.append(text, static_cast<std::size_t>(size));
   int status = 0;
-  EXPECT_EQ(waitpid(process, &status, 0), process);
-  close(ready[0]);
-  close(report[0]);
+  EXPECT_EQ(waitpid(process.id, &status, 0), process.id);
+  close(process.ready);
+  close(process.report);
   end.code = WIFEXITED(status) ? WEXITSTATUS(status) : -WTERMSIG(status);
   return end;
+}
+
+// How the process ends that runs body and is sent the signals.
+End end_of(const std::function<int(int ready)>& body, std::initializer_list<int> signals) {
+  const Process process = start_process(body);
+  send_signals(process, signals);
+  return wait_for_end(process);
 }
 
 void write_byte(int descriptor) { EXPECT_EQ(write(descriptor, "x", 1), 1); }
@@ -81,7 +100,8 @@ struct Trap {
   const char* name;  // in the report as well
   void (*fall_in)();
 };
-std::ostream& operator<<(std::ostream& out, const Trap& trap) { return out << trap.name; }
+constexpr Trap traps[] = {
+    {"spin", &spin}, {"lock_twice", &lock_twice}, {"poll_nothing", &poll_nothing}};
 
 struct Desk {
   struct Work {
@@ -95,12 +115,6 @@ struct Desk {
   }
 };
 
-class StuckHub : public testing::TestWithParam<Trap> {};
-INSTANTIATE_TEST_SUITE_P(Traps, StuckHub,
-                         testing::Values(Trap{"spin", &spin}, Trap{"lock_twice", &lock_twice},
-                                         Trap{"poll_nothing", &poll_nothing}),
-                         [](const auto& info) { return std::string(info.param.name); });
-
 int run_desk(const RunOptions& options, int ready, void (*fall_in)()) {
   return run(options, [=] {
     cast(start<Desk>(SpawnOptions{.name = "desk"}), Desk::Work{ready, fall_in});
@@ -108,60 +122,81 @@ int run_desk(const RunOptions& options, int ready, void (*fall_in)()) {
   });
 }
 
-TEST_P(StuckHub, EndsTheProcessWhenTheGraceIsOverAndSaysWhoHoldsIt) {
-  const End end = end_of(
-      [](int ready) { return run_desk({.grace = 10ms}, ready, GetParam().fall_in); }, {SIGTERM});
-  EXPECT_EQ(end.code, 1);
-  EXPECT_NE(end.report.find("its grace is over"), std::string::npos) << end.report;
-  EXPECT_NE(end.report.find("'desk' "), std::string::npos) << end.report;
-  EXPECT_NE(end.report.find("Desk holds the hub"), std::string::npos) << end.report;
+// Calls check with each trap and the end of the process that has run body with it. The processes
+// run at the same time: mostly they wait for the hub to be stuck for long enough.
+void for_each_trap(const std::function<int(int ready, void (*fall_in)())>& body,
+                   std::initializer_list<int> signals,
+                   const std::function<void(const Trap&, const End&)>& check) {
+  std::vector<Process> processes;
+  for (const Trap& trap : traps)
+    processes.push_back(start_process([&](int ready) { return body(ready, trap.fall_in); }));
+  for (const Process& process : processes) send_signals(process, signals);
+  for (std::size_t i = 0; i < processes.size(); ++i) {
+    SCOPED_TRACE(traps[i].name);
+    check(traps[i], wait_for_end(processes[i]));
+  }
+}
+
+TEST(StuckHub, EndsTheProcessWhenTheGraceIsOverAndSaysWhoHoldsIt) {
+  for_each_trap(
+      [](int ready, auto fall_in) { return run_desk({.grace = 10ms}, ready, fall_in); }, {SIGTERM},
+      []([[maybe_unused]] const Trap& trap, const End& end) {
+        EXPECT_EQ(end.code, 1);
+        EXPECT_NE(end.report.find("its grace is over"), std::string::npos) << end.report;
+        EXPECT_NE(end.report.find("'desk' "), std::string::npos) << end.report;
+        EXPECT_NE(end.report.find("Desk holds the hub"), std::string::npos) << end.report;
 #if !GREENROOM_ASAN  // its frames align their stack
-  EXPECT_NE(end.report.find(GetParam().name + std::string("()")), std::string::npos) << end.report;
+        EXPECT_NE(end.report.find(trap.name + std::string("()")), std::string::npos) << end.report;
 #endif
+      });
 }
 
-TEST_P(StuckHub, EndsTheProcessAtTheSecondSignal) {
-  const End end =
-      end_of([](int ready) { return run_desk({.grace = 1h}, ready, GetParam().fall_in); },
-             {SIGINT, SIGTERM});
-  EXPECT_EQ(end.code, 1);
-  EXPECT_NE(end.report.find("a second signal"), std::string::npos) << end.report;
+TEST(StuckHub, EndsTheProcessAtTheSecondSignal) {
+  for_each_trap([](int ready, auto fall_in) { return run_desk({.grace = 1h}, ready, fall_in); },
+                {SIGINT, SIGTERM},
+                [](const Trap&, const End& end) {
+                  EXPECT_EQ(end.code, 1);
+                  EXPECT_NE(end.report.find("a second signal"), std::string::npos) << end.report;
+                });
 }
 
-TEST_P(StuckHub, EndsTheProcessWithoutReportsOfStallsAsWell) {
-  const End end = end_of(
-      [](int ready) {
+TEST(StuckHub, EndsTheProcessWithoutReportsOfStallsAsWell) {
+  for_each_trap(
+      [](int ready, auto fall_in) {
         setenv("GREENROOM_STALL_MS", "0", 1);
-        return run_desk({.grace = 10ms}, ready, GetParam().fall_in);
+        return run_desk({.grace = 10ms}, ready, fall_in);
       },
-      {SIGTERM});
-  EXPECT_EQ(end.code, 1);
-  EXPECT_NE(end.report.find("Desk holds the hub"), std::string::npos) << end.report;
+      {SIGTERM},
+      [](const Trap&, const End& end) {
+        EXPECT_EQ(end.code, 1);
+        EXPECT_NE(end.report.find("Desk holds the hub"), std::string::npos) << end.report;
+      });
 }
 
-TEST_P(StuckHub, EndsTheProcessInAnEndThatHasBegun) {
-  const End end = end_of(
-      [](int ready) {
-        return run({.grace = 500ms}, [ready] {
+TEST(StuckHub, EndsTheProcessInAnEndThatHasBegun) {
+  for_each_trap(
+      [](int ready, auto fall_in) {
+        return run({.grace = 500ms}, [=] {
           trap_exits();
           write_byte(ready);
           receive([](const Exit&) {}, after(1h, [] {}));
-          GetParam().fall_in();
+          fall_in();
         });
       },
-      {SIGTERM});
-  EXPECT_EQ(end.code, 1);
-  EXPECT_NE(end.report.find("holds the hub"), std::string::npos) << end.report;
+      {SIGTERM},
+      [](const Trap&, const End& end) {
+        EXPECT_EQ(end.code, 1);
+        EXPECT_NE(end.report.find("holds the hub"), std::string::npos) << end.report;
+      });
 }
 
-TEST_P(StuckHub, EndsTheProcessInASecondRun) {
-  const End end = end_of(
-      [](int ready) {
+TEST(StuckHub, EndsTheProcessInASecondRun) {
+  for_each_trap(
+      [](int ready, auto fall_in) {
         if (run([] { return 7; }) != 7) return 2;
-        return run_desk({.hubs = 2, .grace = 10ms}, ready, GetParam().fall_in);
+        return run_desk({.hubs = 2, .grace = 10ms}, ready, fall_in);
       },
-      {SIGTERM});
-  EXPECT_EQ(end.code, 1);
+      {SIGTERM}, [](const Trap&, const End& end) { EXPECT_EQ(end.code, 1); });
 }
 
 // What hub 0 does itself, in many slices, takes as long as it takes.

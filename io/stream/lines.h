@@ -6,6 +6,7 @@
 #include <optional>
 #include <span>
 #include <string>
+#include <utility>
 
 #include "greenroom/io/stream/line_buffer.h"
 #include "greenroom/io/stream/stream.h"
@@ -14,8 +15,23 @@
 namespace greenroom {
 
 namespace detail {
+
 class LineClause;
-}
+
+// What has come of a stream's next line.
+struct LineArrival {
+  enum class State : std::uint8_t { nothing_yet, line, end_of_stream };
+  bool has_come() const { return state != State::nothing_yet; }
+  // What has come, as Lines::next returns it.
+  std::optional<std::string> take() && {
+    return state == State::line ? std::optional(std::move(line)) : std::nullopt;
+  }
+
+  State state = State::nothing_yet;
+  std::string line = {};
+};
+
+}  // namespace detail
 
 namespace tcp {
 
@@ -36,10 +52,10 @@ class Lines {
 
  private:
   friend class detail::LineClause;
-  // A line, or the end; the outer one is empty if neither has come. Throws IoError.
-  std::optional<std::optional<std::string>> take_buffered();
-  // Reads, without parking, until take_buffered() has something or there is nothing to read.
-  std::optional<std::optional<std::string>> take_available();
+  // From what has been read. Throws IoError.
+  detail::LineArrival take_buffered();
+  // Reads, without parking, until something has come or there is nothing to read. Throws IoError.
+  detail::LineArrival take_available();
   void feed(std::span<const std::byte> bytes);
 
   Stream* stream_;

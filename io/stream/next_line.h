@@ -5,6 +5,7 @@
 #include <string>
 #include <utility>
 
+#include "greenroom/io/poll/parked_waiter.h"
 #include "greenroom/io/stream/lines.h"
 
 namespace greenroom {
@@ -12,35 +13,26 @@ namespace greenroom {
 namespace detail {
 
 // What receive() asks of a source that is no mail. In the frame of the receive.
-class LineClause : private Waiter {
+class LineClause : private ParkedWaiter {
  public:
   using is_external_clause = void;  // NOLINT(readability-identifier-naming): receive()'s word
 
   // **Blocks.** if the stream was used on another hub before.
   explicit LineClause(tcp::Lines& lines);
-  LineClause(const LineClause&) = delete;
-  LineClause& operator=(const LineClause&) = delete;
 
   // A line, or the end of the stream, has come and is taken. Never parks. Throws IoError, and
   // ConcurrentUse if another greenlet reads.
   bool try_take();
   // Wakes the receiver when try_take may succeed.
   void arm(Waker receiver);
-  void disarm() noexcept;
+  void disarm() noexcept { leave(); }
 
  protected:
-  ~LineClause();
+  ~LineClause() = default;
   std::optional<std::string> taken;
 
  private:
-  bool on_ready() noexcept override;
-  void on_end(int error) noexcept override;
-  std::string describe() const override;
-
   tcp::Lines& lines_;
-  StreamSocket* socket_ = nullptr;  // while armed
-  Waker waker_;
-  bool is_told_ = false;
 };
 
 template <class Body>

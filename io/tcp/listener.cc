@@ -111,9 +111,7 @@ Stream Listener::accept(Wait wait) {
   for (;;) {
     bool is_in_time = true;
     if (found == Found::no_descriptor) {
-      const std::int64_t now = detail::now_nanoseconds();
-      waiter.pause(back_off_operation, std::min(deadline, now + back_off));
-      is_in_time = detail::now_nanoseconds() < deadline;
+      is_in_time = waiter.pause(back_off_operation, back_off);
       back_off = std::min(back_off * 2, longest_back_off);
     } else {
       is_in_time = waiter.wait(accept_operation);

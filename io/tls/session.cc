@@ -228,8 +228,7 @@ std::size_t TlsSession::read_some(Task& self, std::span<std::byte> buffer, Wait 
     if (transport_.arrival() == Arrival::nothing_yet) {
       is_in_time = wait_for_input(waiter, read_operation);
     } else {  // records without data, one after the other: the others' turn
-      waiter.pause(read_operation, now_nanoseconds());
-      is_in_time = now_nanoseconds() < deadline;
+      is_in_time = waiter.pause(read_operation, 0);
     }
     if (const auto size = try_read(buffer)) return *size;
     if (!is_in_time) throw_error(read_operation, std::errc::timed_out);

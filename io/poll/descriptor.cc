@@ -63,7 +63,7 @@ void Descriptor::leave(Direction direction, [[maybe_unused]] Waiter& waiter) noe
 
 void Descriptor::want(Direction direction) noexcept {
   assert(is_at(Hub::current_if_any()));
-  if ((armed_ & bit(direction)) != 0) return;
+  if (is_armed(direction)) return;
   armed_ |= bit(direction);
   home_->poller->set_interest(*this, armed_);
 }

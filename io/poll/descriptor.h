@@ -68,18 +68,20 @@ class Descriptor : public PolledFd, private PostNode {
   // IoError, timed_out, or bad_file_descriptor if it has ended meanwhile: then it is gone.
   void settle(std::int64_t deadline = no_deadline);
 
-  // The last attempt left nothing to be had, and no news has come since: an attempt would be vain.
+  // Whether anything is there is found out by an attempt, and by nothing else. An attempt makes no
+  // system call if the one before left nothing and no news has come since. This makes the next
+  // attempt a real one: for callers that will not wait for news, or not any longer.
+  void look_again(Direction direction) noexcept { set_exhausted(direction, false); }
+  // The poller is to tell of news, and does so whenever it polls.
+  bool is_armed(Direction direction) const { return (armed_ & bit(direction)) != 0; }
+
+ protected:
+  // For attempts: the last one left nothing, and no news has come since.
   bool is_exhausted(Direction direction) const { return (exhausted_ & bit(direction)) != 0; }
   void set_exhausted(Direction direction, bool exhausted) {
     exhausted_ = static_cast<std::uint8_t>(exhausted ? exhausted_ | bit(direction)
                                                      : exhausted_ & ~bit(direction));
   }
-  // It is exhausted and news of that would come here: the attempt can be left out.
-  bool is_surely_exhausted(Direction direction) const {
-    return (exhausted_ & armed_ & bit(direction)) != 0;
-  }
-
- protected:
   // For messages: what is done to it in that direction.
   virtual const char* verb_of(Direction direction) const;
 

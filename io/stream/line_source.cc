@@ -61,24 +61,25 @@ void LineSource::deliver() {
 
 bool LineSource::on_ready() noexcept {
   for (int i = 0; i < reads_in_a_round && is_running_ && state_ == State::waiting; ++i) {
-    if (socket_->is_exhausted(Direction::read)) break;
-    read();
+    if (!read()) break;
   }
   return is_running_ && state_ == State::waiting;
 }
 
-void LineSource::read() {
+// One attempt. False: there was nothing to be read.
+bool LineSource::read() {
   const std::span<std::byte> room = poller_of(Hub::current()).scratch();
   try {
     const auto size = socket_->try_read(room);
-    if (!size) return;
+    if (!size) return false;
     has_ended_ = *size == 0;
     buffer_.feed({reinterpret_cast<const char*>(room.data()), *size});
   } catch (const IoError& error) {
     finish(error.code());
-    return;
+    return true;
   }
   deliver();
+  return true;
 }
 
 void LineSource::finish(std::error_code error) {

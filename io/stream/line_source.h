@@ -54,7 +54,7 @@ class LineSource : private Waiter {
   std::string describe() const override;
 
   void deliver();
-  void read();
+  bool read();
   void finish(std::error_code error);
 
   StreamSocket* socket_ = nullptr;

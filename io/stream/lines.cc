@@ -10,8 +10,8 @@ namespace greenroom {
 
 namespace {
 
-// A receive loop that never runs out of mail never waits for its stream: it looks all the same,
-// this often.
+// A receive loop that never runs out of mail never waits for its stream, and a busy hub on which
+// nobody waits for a descriptor does not poll: the loop looks all the same, this often.
 constexpr std::int64_t longest_without_look = 1'000'000;
 
 std::span<std::byte> scratch() { return detail::poller_of(Hub::current()).scratch(); }
@@ -56,16 +56,16 @@ LineArrival Lines::take_available() {
   detail::StreamSocket& socket = detail::StreamAccess::socket(*stream_, "tcp.read");
   socket.check_free(detail::Direction::read);
   const std::int64_t now = Hub::current().coarse_now();
-  if (socket.is_surely_exhausted(detail::Direction::read) &&
-      now - looked_at_ < longest_without_look)
-    return arrival;
-  looked_at_ = now;
+  if (!socket.is_armed(detail::Direction::read) || now - looked_at_ >= longest_without_look) {
+    socket.look_again(detail::Direction::read);
+    looked_at_ = now;
+  }
   const std::span<std::byte> room = scratch();
   while (const auto size = socket.try_read(room)) {
+    looked_at_ = now;
     feed(room.first(*size));
     arrival = take_buffered();
     if (arrival.has_come()) break;
-    if (socket.is_exhausted(detail::Direction::read)) break;
   }
   return arrival;
 }

@@ -7,7 +7,7 @@
 #include <stdexcept>
 #include <utility>
 
-#include "greenroom/io/poll/task_waiter.h"
+#include "greenroom/io/poll/attempt.h"
 #include "greenroom/io/socket/socket_calls.h"
 #include "greenroom/io/stream/line_source.h"
 
@@ -41,6 +41,7 @@ std::optional<std::size_t> StreamSocket::try_read(std::span<std::byte> buffer) {
     if (reread_ == put_back_.size()) static_cast<void>(take_put_back());
     return count;
   }
+  if (is_exhausted(Direction::read)) return std::nullopt;
   ssize_t size = 0;
   do {
     size = sockets::receive(fd(), buffer);
@@ -68,7 +69,6 @@ void StreamSocket::put_back(std::string bytes) {
   assert(put_back_.empty());
   if (bytes.empty()) return;
   put_back_ = std::move(bytes);
-  set_exhausted(Direction::read, false);
 }
 
 std::string StreamSocket::take_put_back() {
@@ -100,37 +100,22 @@ std::size_t Stream::read_some(std::span<std::byte> buffer, Wait wait) {
     throw std::invalid_argument(
         "greenroom: read_some with room for nothing could not tell the end of the stream");
   }
-  socket.prepare(Direction::read, wait);
-  if (!socket.is_exhausted(Direction::read) || wait.is_poll()) {
-    if (const auto size = socket.try_read(buffer)) return *size;
-    if (wait.is_poll()) detail::throw_io_error(ETIMEDOUT, detail::read_operation, socket.address());
-  }
-  const std::int64_t deadline = wait.to_deadline();
-  detail::TaskWaiter waiter(socket, Direction::read, self, deadline);
-  for (;;) {
-    const bool is_in_time = waiter.wait(detail::read_operation);
-    if (const auto size = socket.try_read(buffer)) return *size;
-    if (!is_in_time) detail::throw_io_error(ETIMEDOUT, detail::read_operation, socket.address());
-  }
+  const auto size = detail::attempt_until({detail::read_operation, self, socket, Direction::read},
+                                          wait, [&] { return socket.try_read(buffer); });
+  if (!size) detail::throw_io_error(ETIMEDOUT, detail::read_operation, socket.address());
+  return *size;
 }
 
 void Stream::write_all(std::string_view data, Wait wait) {
   detail::Task& self = detail::enter_blocking_call();
   detail::StreamSocket& socket = open(detail::write_operation);
   if (data.empty()) return;
-  socket.prepare(Direction::write, wait);
-  data.remove_prefix(socket.try_write(data));
-  if (data.empty()) return;
-  if (wait.is_poll()) detail::throw_io_error(ETIMEDOUT, detail::write_operation, socket.address());
-  const std::int64_t deadline =
-      std::min(wait.to_deadline(), Wait(socket.write_limit).to_deadline());
-  detail::TaskWaiter waiter(socket, Direction::write, self, deadline);
-  do {
-    const bool is_in_time = waiter.wait(detail::write_operation);
-    data.remove_prefix(socket.try_write(data));
-    if (!is_in_time && !data.empty())
-      detail::throw_io_error(ETIMEDOUT, detail::write_operation, socket.address());
-  } while (!data.empty());
+  const bool is_written = detail::attempt_until(
+      {detail::write_operation, self, socket, Direction::write, socket.write_limit}, wait, [&] {
+        data.remove_prefix(socket.try_write(data));
+        return data.empty();
+      });
+  if (!is_written) detail::throw_io_error(ETIMEDOUT, detail::write_operation, socket.address());
 }
 
 void Stream::write_all(std::span<const std::byte> data, Wait wait) {

@@ -81,7 +81,8 @@ class StreamSocket final : public Descriptor {
   StreamSocket(int fd, const Address& peer);
   ~StreamSocket() override;
 
-  // One attempt: the bytes read, 0 at the end; nothing if there is nothing yet. Throws IoError.
+  // One attempt: the bytes read, 0 at the end; nothing if there is nothing yet. Makes no system
+  // call if that is known. Throws IoError.
   std::optional<std::size_t> try_read(std::span<std::byte> buffer);
   // One attempt: how much the kernel took. Throws IoError.
   std::size_t try_write(std::string_view data);

@@ -3,7 +3,7 @@
 #include <cerrno>
 
 #include "greenroom/io/dns/resolve.h"
-#include "greenroom/io/poll/task_waiter.h"
+#include "greenroom/io/poll/attempt.h"
 #include "greenroom/io/socket/socket.h"
 #include "greenroom/io/socket/socket_calls.h"
 
@@ -23,14 +23,16 @@ Stream connect_to(const Address& address, std::int64_t deadline, detail::Task& s
   made.release();
   if (sockets::connect(fd, address) != 0) {
     if (errno != EINPROGRESS) detail::throw_io_error(errno, connect_operation, address);
-    detail::TaskWaiter waiter(detail::StreamAccess::socket(stream, connect_operation),
-                              detail::Direction::write, self, deadline);
-    for (bool is_in_time = true; !sockets::is_connected(fd);) {
-      if (!is_in_time) detail::throw_io_error(ETIMEDOUT, connect_operation, address);
-      is_in_time = waiter.wait(connect_operation);
-      if (const int error = sockets::take_error(fd))
-        detail::throw_io_error(error, connect_operation, address);
-    }
+    const bool is_connected = detail::attempt_until(
+        {connect_operation, self, detail::StreamAccess::socket(stream, connect_operation),
+         detail::Direction::write},
+        detail::to_wait(deadline), [&] {
+          if (sockets::is_connected(fd)) return true;
+          if (const int error = sockets::take_error(fd))
+            detail::throw_io_error(error, connect_operation, address);
+          return false;
+        });
+    if (!is_connected) detail::throw_io_error(ETIMEDOUT, connect_operation, address);
   }
   // To a port nobody listens on, on this machine, the kernel may have connected it with itself.
   if (sockets::local(fd) == address)

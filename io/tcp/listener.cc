@@ -3,9 +3,10 @@
 #include <algorithm>
 #include <cerrno>
 #include <optional>
+#include <utility>
 
 #include "greenroom/io/dns/resolve.h"
-#include "greenroom/io/poll/task_waiter.h"
+#include "greenroom/io/poll/attempt.h"
 #include "greenroom/io/socket/socket.h"
 #include "greenroom/io/socket/socket_calls.h"
 
@@ -48,15 +49,6 @@ bool is_connection_lost(int error) {
   }
 }
 
-enum class Found : std::uint8_t { connection, nothing, no_descriptor };
-
-// Without descriptors the kernel does not say whether a connection is there.
-[[noreturn]] void throw_too_late(Found found, const detail::Descriptor& listener) {
-  detail::throw_io_error(ETIMEDOUT,
-                         found == Found::no_descriptor ? back_off_operation : accept_operation,
-                         listener.address());
-}
-
 class ListeningSocket final : public detail::Descriptor {
  public:
   using Descriptor::Descriptor;
@@ -65,19 +57,22 @@ class ListeningSocket final : public detail::Descriptor {
   const char* verb_of(detail::Direction) const override { return "accepts"; }
 };
 
-// One attempt; throws what says something of the listener.
-Found try_accept(const detail::Descriptor& listener, std::optional<Stream>& accepted) {
+// One attempt. Without descriptors the kernel does not say whether a connection is there. Throws
+// what says something of the listener.
+std::optional<Stream> try_accept(const detail::Descriptor& listener, bool& is_out_of_room) {
+  is_out_of_room = false;
   for (;;) {
     Address peer;
     const int fd = sockets::accept(listener.fd(), peer);
     if (fd >= 0) {
       detail::SocketFd owned(fd);
-      accepted.emplace(detail::StreamAccess::make(owned.fd(), peer));
+      Stream accepted = detail::StreamAccess::make(owned.fd(), peer);
       owned.release();
-      return Found::connection;
+      return accepted;
     }
-    if (errno == EAGAIN || errno == EWOULDBLOCK) return Found::nothing;
-    if (is_out_of_descriptors(errno)) return Found::no_descriptor;
+    if (errno == EAGAIN || errno == EWOULDBLOCK) return std::nullopt;
+    is_out_of_room = is_out_of_descriptors(errno);
+    if (is_out_of_room) return std::nullopt;
     if (!is_connection_lost(errno))
       detail::throw_io_error(errno, accept_operation, listener.address());
   }
@@ -99,28 +94,22 @@ Stream Listener::accept(Wait wait) {
   detail::Task& self = detail::enter_blocking_call();
   if (!socket_) detail::throw_io_error(EBADF, accept_operation, {});
   detail::Descriptor& listener = *socket_;
-  listener.prepare(detail::Direction::read, wait);
-  std::optional<Stream> accepted;
-  Found found = try_accept(listener, accepted);
-  if (found == Found::connection) return std::move(*accepted);
-  if (wait.is_poll()) throw_too_late(found, listener);
-
-  const std::int64_t deadline = wait.to_deadline();
+  bool is_out_of_room = false;
   std::int64_t back_off = first_back_off;
-  detail::TaskWaiter waiter(listener, detail::Direction::read, self, deadline);
-  for (;;) {
-    bool is_in_time = true;
-    if (found == Found::no_descriptor) {
-      is_in_time = waiter.pause(back_off_operation, back_off);
-      back_off = std::min(back_off * 2, longest_back_off);
-    } else {
-      is_in_time = waiter.wait(accept_operation);
-      back_off = first_back_off;
-    }
-    found = try_accept(listener, accepted);
-    if (found == Found::connection) return std::move(*accepted);
-    if (!is_in_time) throw_too_late(found, listener);
-  }
+  std::optional<Stream> accepted = detail::attempt_until(
+      {accept_operation, self, listener, detail::Direction::read}, wait,
+      [&] { return try_accept(listener, is_out_of_room); },
+      [&](detail::TaskWaiter& waiter) {
+        if (!is_out_of_room) {
+          back_off = first_back_off;
+          return waiter.wait(accept_operation);
+        }
+        return waiter.pause(back_off_operation,
+                            std::exchange(back_off, std::min(back_off * 2, longest_back_off)));
+      });
+  if (accepted) return *std::move(accepted);
+  detail::throw_io_error(ETIMEDOUT, is_out_of_room ? back_off_operation : accept_operation,
+                         listener.address());
 }
 
 Endpoint Listener::local() const {

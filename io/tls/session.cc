@@ -9,6 +9,7 @@
 #include <stdexcept>
 #include <utility>
 
+#include "greenroom/io/poll/attempt.h"
 #include "greenroom/io/tls/error_code.h"
 
 namespace greenroom::detail {
@@ -142,24 +143,12 @@ TlsSession::Step TlsSession::attempt(const char* operation, Call call) {
   throw_error(operation, transport_.read_error());
 }
 
-// Waiting. A waiter is on the socket for one wait only: while its greenlet waits for something
-// else, or runs, it would have the poller tell it again and again.
+// Waiting.
 
-bool TlsSession::wait_for_input(TaskWaiter& waiter, const char* operation) {
-  if (waiter.wait(operation)) return true;
-  socket_.set_exhausted(Direction::read, false);  // the last attempt is a real one
-  return false;
-}
-
-void TlsSession::wait_until_flushed(Task& self, const char* operation, Wait wait,
-                                    std::int64_t deadline) {
-  if (transport_.flush()) return;
-  if (wait.is_poll()) throw_error(operation, std::errc::timed_out);
-  TaskWaiter waiter(socket_, Direction::write, self, deadline);
-  for (bool is_in_time = true; !transport_.flush();) {
-    if (!is_in_time) throw_error(operation, std::errc::timed_out);
-    is_in_time = waiter.wait(operation);
-  }
+void TlsSession::wait_until_flushed(Task& self, const char* operation, Wait wait) {
+  const bool is_flushed = attempt_until({operation, self, socket_, Direction::write}, wait,
+                                        [&] { return transport_.flush(); });
+  if (!is_flushed) throw_error(operation, std::errc::timed_out);
 }
 
 // The verbs.
@@ -168,23 +157,26 @@ void TlsSession::handshake(Task& self, std::int64_t deadline) {
   const Wait wait = to_wait(deadline);
   socket_.prepare(Direction::read, wait);
   socket_.check_free(Direction::write);
-  for (bool is_in_time = true;;) {
-    const Step step = attempt(handshake_operation, SSL_do_handshake);
+  for (;;) {
+    // What is unsent is waited for first, off the socket as a reader: one that waits for something
+    // else would have the poller tell it again and again.
+    const auto step = attempt_until(
+        {handshake_operation, self, socket_, Direction::read}, wait, [&]() -> std::optional<Step> {
+          const Step made = attempt(handshake_operation, SSL_do_handshake);
+          if (made == Step::needs_input && transport_.flush()) return std::nullopt;
+          return made;
+        });
+    if (!step) throw_error(handshake_operation, std::errc::timed_out);
     // A peer that does not listen any more may have said why: that is still to be read.
-    wait_until_flushed(self, handshake_operation, wait, deadline);
-    switch (step) {
+    wait_until_flushed(self, handshake_operation, wait);
+    switch (*step) {
       case Step::done:
         check_write_error(handshake_operation);
         state_ = State::open;
         return;
       case Step::again:
+      case Step::needs_input:
         break;
-      case Step::needs_input: {
-        if (!is_in_time) throw_error(handshake_operation, std::errc::timed_out);
-        TaskWaiter waiter(socket_, Direction::read, self, deadline);
-        is_in_time = wait_for_input(waiter, handshake_operation);
-        break;
-      }
       case Step::closed:
       case Step::cut:
         fail(handshake_operation, make_error_code(TlsError::truncated_in_handshake));
@@ -217,53 +209,47 @@ std::size_t TlsSession::read_some(Task& self, std::span<std::byte> buffer, Wait 
     throw std::invalid_argument(
         "greenroom: read_some with room for nothing could not tell the end of the stream");
   }
-  socket_.prepare(Direction::read, wait);
-  if (wait.is_poll()) socket_.set_exhausted(Direction::read, false);
-  if (const auto size = try_read(buffer)) return *size;
-  if (wait.is_poll()) throw_error(read_operation, std::errc::timed_out);
-  const std::int64_t deadline = wait.to_deadline();
-  TaskWaiter waiter(socket_, Direction::read, self, deadline);
-  for (;;) {
-    bool is_in_time = true;
-    if (transport_.arrival() == Arrival::nothing_yet) {
-      is_in_time = wait_for_input(waiter, read_operation);
-    } else {  // records without data, one after the other: the others' turn
-      is_in_time = waiter.pause(read_operation, 0);
-    }
-    if (const auto size = try_read(buffer)) return *size;
-    if (!is_in_time) throw_error(read_operation, std::errc::timed_out);
-  }
+  const auto size = attempt_until(
+      {read_operation, self, socket_, Direction::read}, wait, [&] { return try_read(buffer); },
+      [&](TaskWaiter& waiter) {
+        if (transport_.arrival() == Arrival::nothing_yet) return waiter.wait(read_operation);
+        // Records without data came, one after the other: the others' turn.
+        return waiter.pause(read_operation, 0);
+      });
+  if (!size) throw_error(read_operation, std::errc::timed_out);
+  return *size;
 }
 
-// The deadline of the write.
-std::int64_t TlsSession::begin_write(const char* operation, Wait wait) {
+// The wait for all of it.
+Wait TlsSession::begin_write(const char* operation, Wait wait) {
   socket_.prepare(Direction::write, wait);
   if (state_ == State::failed) throw_error(operation, failure_);
-  return std::min(wait.to_deadline(), Wait(socket_.write_limit).to_deadline());
+  if (wait.is_poll()) return wait;
+  return to_wait(std::min(wait.to_deadline(), Wait(socket_.write_limit).to_deadline()));
 }
 
 void TlsSession::write_all(Task& self, std::string_view data, Wait wait) {
-  const std::int64_t deadline = begin_write(write_operation, wait);
+  const Wait until = begin_write(write_operation, wait);
   if (has_said_goodbye_) throw_error(write_operation, std::errc::broken_pipe);
-  wait_until_flushed(self, write_operation, wait, deadline);
+  wait_until_flushed(self, write_operation, until);
   while (!data.empty()) {
     std::size_t size = std::min(data.size(), most_in_a_record);
     const Step step = attempt(
         write_operation, [&](SSL* ssl) { return SSL_write_ex(ssl, data.data(), size, &size); });
     if (step != Step::done) fail(write_operation, make_error_code(TlsError::unknown));
     data.remove_prefix(size);
-    wait_until_flushed(self, write_operation, wait, deadline);
+    wait_until_flushed(self, write_operation, until);
     check_write_error(write_operation);
   }
 }
 
 void TlsSession::shutdown_write(Task& self, Wait wait) {
-  const std::int64_t deadline = begin_write(shutdown_operation, wait);
+  const Wait until = begin_write(shutdown_operation, wait);
   if (!has_said_goodbye_) {
     attempt(shutdown_operation, [](SSL* ssl) { return SSL_shutdown(ssl) < 0 ? -1 : 1; });
     has_said_goodbye_ = true;
   }
-  wait_until_flushed(self, shutdown_operation, wait, deadline);
+  wait_until_flushed(self, shutdown_operation, until);
   check_write_error(shutdown_operation);
 }
 

@@ -14,7 +14,6 @@
 #include <string_view>
 #include <system_error>
 
-#include "greenroom/io/poll/task_waiter.h"
 #include "greenroom/io/stream/stream.h"
 #include "greenroom/io/tls/openssl.h"
 #include "greenroom/io/tls/transport.h"
@@ -67,10 +66,8 @@ class TlsSession {
   [[noreturn]] void throw_error(const char* operation, std::errc error) const;
 
   std::optional<std::size_t> try_read(std::span<std::byte> buffer);
-  std::int64_t begin_write(const char* operation, Wait wait);
-  // False: the deadline has come.
-  bool wait_for_input(TaskWaiter& waiter, const char* operation);
-  void wait_until_flushed(Task& self, const char* operation, Wait wait, std::int64_t deadline);
+  Wait begin_write(const char* operation, Wait wait);
+  void wait_until_flushed(Task& self, const char* operation, Wait wait);
   void check_write_error(const char* operation) const;
 
   tcp::Stream stream_;

@@ -49,7 +49,7 @@ int TlsTransport::on_read(BIO* bio, char* room, int size) noexcept {
   // "Again", whatever has happened: what else OpenSSL would make of it ends writing, too.
   BIO_set_retry_read(bio);
   self.arrival_ = Arrival::nothing_yet;
-  if (size <= 0 || self.socket_.is_exhausted(Direction::read)) return -1;
+  if (size <= 0) return -1;
   const std::span<char> space(room, static_cast<std::size_t>(size));
   try {
     const auto read = self.socket_.try_read(std::as_writable_bytes(space));

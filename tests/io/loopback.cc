@@ -1,9 +1,12 @@
 #include "greenroom/tests/io/loopback.h"
 
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include <filesystem>
 #include <system_error>
+
+#include "greenroom/io/poll/fd_poller.h"
 
 namespace greenroom::loopback {
 
@@ -74,10 +77,24 @@ std::string read_text(tcp::Stream& stream, std::size_t size) {
   return text;
 }
 
+int descriptor_of(const tcp::Stream& stream) {
+  return detail::StreamAccess::socket(stream, "test").fd();
+}
+
+void discard_input(int fd) {
+  std::vector<char> room(1 << 20);
+  while (::recv(fd, room.data(), room.size(), MSG_DONTWAIT) > 0) {
+  }
+}
+
 void compute_until(clock::time_point end) {
   while (clock::now() < end) {
   }
 }
+
+Deafness::Deafness() { detail::poller_of(green::get_hub()).add_told(); }
+
+Deafness::~Deafness() { detail::poller_of(green::get_hub()).remove_told(); }
 
 void settle() {
   for (int i = 0; i < 10; ++i) yield();

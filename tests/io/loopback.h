@@ -45,6 +45,9 @@ class DescriptorLimit {
 // Reads until there are `size` bytes or the stream ends.
 std::string read_text(tcp::Stream& stream, std::size_t size);
 std::string read_some_text(tcp::Stream& stream, Wait wait = Wait::forever());
+// Takes what has come so far from the kernel, without a turn for others meanwhile.
+void discard_input(int fd);
+int descriptor_of(const tcp::Stream& stream);
 
 // What f ended by: no error if it returned.
 template <class F>
@@ -59,6 +62,16 @@ std::error_code error_of(F f) {
 
 // Keeps the hub busy, as a greenlet that computes would, until the time has come.
 void compute_until(clock::time_point end);
+
+// While it lives, the hub does not hear its descriptors, as long as it has something else to do: it
+// takes somebody for told who has not looked yet.
+class Deafness {
+ public:
+  Deafness();
+  ~Deafness();
+  Deafness(const Deafness&) = delete;
+  Deafness& operator=(const Deafness&) = delete;
+};
 
 // Lets everything run that is ready and told by descriptors.
 void settle();

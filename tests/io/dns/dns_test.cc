@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "greenroom/tests/io/hang_guard.h"
 #include "greenroom/tests/io/loopback.h"
 #include "greenroom/tests/io/resolver/dns_server.h"
 
@@ -17,6 +18,8 @@ using namespace std::chrono_literals;
 using dns_testing::DnsServer;
 using loopback::error_of;
 using Hosts = std::vector<std::string>;
+
+[[maybe_unused]] const bool is_guarded = hang_guard::fail_tests_that_hang();
 
 class Dns : public testing::Test {
  protected:
@@ -99,6 +102,14 @@ TEST_F(Dns, NameInTheHostsFileAsksNobody) {
 TEST_F(Dns, TruncatedAnswerIsAskedForOverTcp) {
   EXPECT_EQ(dns::lookup("long.test").size(), 100U);
   EXPECT_GT(server.tcp_questions(), 0);
+}
+
+TEST_F(Dns, ConnectTriesOneAddressOfANameAfterTheOther) {
+  const Hosts hosts = dns::lookup("long.test");
+  tcp::Listener listener({hosts.back(), 0});  // at none of the others
+  tcp::Stream stream = tcp::connect({"long.test", listener.local().port});
+  EXPECT_EQ(stream.peer().host, hosts.back());
+  EXPECT_EQ(hosts.size(), 100U);
 }
 
 TEST_F(Dns, DatagramsThatAnswerNothingArePassedOver) {

@@ -8,6 +8,7 @@
 #include "greenroom/io/dns.h"
 #include "greenroom/io/resolver/ares_channel.h"
 #include "greenroom/scheduler/system/sanitizers.h"
+#include "greenroom/tests/io/hang_guard.h"
 #include "greenroom/tests/io/loopback.h"
 #include "greenroom/tests/io/resolver/dns_server.h"
 
@@ -18,6 +19,8 @@ using namespace std::chrono_literals;
 using dns_testing::DnsServer;
 using loopback::error_of;
 using Hosts = std::vector<std::string>;
+
+[[maybe_unused]] const bool is_guarded = hang_guard::fail_tests_that_hang();
 
 const Hosts found{"127.0.0.1"};
 
@@ -108,6 +111,15 @@ TEST_F(DnsWait, KilledLookupIsLeftAtOnceWithNothingOpen) {
   asking.kill();
   EXPECT_TRUE(asking.ready());
   EXPECT_EQ(loopback::open_descriptors(), before);
+  expect_loop_exit();
+}
+
+TEST_F(DnsWait, ConnectIsKilledWhileItLooksItsNameUp) {
+  auto connecting = green::spawn([] { tcp::connect({"silent.test", 80}); });
+  loopback::settle();
+  EXPECT_FALSE(connecting.ready());
+  connecting.kill();
+  EXPECT_TRUE(connecting.ready());
   expect_loop_exit();
 }
 

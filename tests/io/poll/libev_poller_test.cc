@@ -5,6 +5,7 @@
 #include <filesystem>
 #include <thread>
 
+#include "greenroom/tests/io/hang_guard.h"
 #include "greenroom/tests/io/loopback.h"
 
 namespace greenroom {
@@ -12,6 +13,8 @@ namespace {
 
 using namespace std::chrono_literals;
 using loopback::connected_to;
+
+[[maybe_unused]] const bool is_guarded = hang_guard::fail_tests_that_hang();
 
 TEST(LibevPoller, HubIsWokenByAnotherThreadWhileItWaitsForDescriptors) {
   tcp::Stream client;

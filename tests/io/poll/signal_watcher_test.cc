@@ -4,14 +4,18 @@
 #include <unistd.h>
 
 #include <csignal>
+#include <functional>
 #include <thread>
 
+#include "greenroom/tests/io/hang_guard.h"
 #include "greenroom/tests/io/loopback.h"
 
 namespace greenroom::detail {
 namespace {
 
 using namespace std::chrono_literals;
+
+[[maybe_unused]] const bool is_guarded = hang_guard::fail_tests_that_hang();
 
 // From another thread, to the one that has the hub: the caller would be as good a target, and the
 // thread sanitizer drops what reaches a thread that is about to end.
@@ -21,6 +25,11 @@ void signal_process() {
   sigaddset(&signal, SIGUSR1);
   ::pthread_sigmask(SIG_BLOCK, &signal, nullptr);
   ::kill(::getpid(), SIGUSR1);
+}
+
+void signal_process_when_asleep(const Port& port) {
+  while (!port.is_asleep()) std::this_thread::yield();
+  signal_process();
 }
 
 TEST(SignalWatcher, RunsItsCallbackAsHubWork) {
@@ -43,10 +52,7 @@ TEST(SignalWatcher, WakesAHubThatSleeps) {
   green::Event came;
   const SignalWatcher watcher(
       SIGUSR1, [&] { came.set(); }, SignalWatcher::Reference::hold);
-  std::thread other([&port = green::get_hub().port()] {
-    while (!port.is_asleep()) std::this_thread::yield();
-    signal_process();
-  });
+  std::thread other(&signal_process_when_asleep, std::ref(green::get_hub().port()));
   came.wait();
   other.join();
 }
@@ -57,7 +63,7 @@ TEST(SignalWatcher, WakesAHubThatWaitsForDescriptors) {
   auto reader = green::spawn([&] { loopback::read_some_text(server); });
   green::Event came;
   const SignalWatcher watcher(SIGUSR1, [&] { came.set(); });
-  std::thread other(&signal_process);
+  std::thread other(&signal_process_when_asleep, std::ref(green::get_hub().port()));
   came.wait();
   other.join();
   reader.kill();

@@ -7,6 +7,7 @@
 #include "greenroom/io/dns.h"
 #include "greenroom/io/resolver/resolver_settings.h"
 #include "greenroom/scheduler/green.h"
+#include "greenroom/tests/io/hang_guard.h"
 #include "greenroom/tests/io/resolver/dns_server.h"
 
 namespace greenroom {
@@ -17,6 +18,8 @@ using detail::ResolverKind;
 using detail::to_resolver_kind;
 using dns_testing::DnsServer;
 using Hosts = std::vector<std::string>;
+
+[[maybe_unused]] const bool is_guarded = hang_guard::fail_tests_that_hang();
 
 TEST(DnsSettings, ResolverIsAresUnlessTheEnvironmentSaysThread) {
   EXPECT_EQ(to_resolver_kind(nullptr), ResolverKind::ares);

@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "greenroom/io/dns.h"
+#include "greenroom/tests/io/hang_guard.h"
 #include "greenroom/tests/io/loopback.h"
 
 namespace {
@@ -82,6 +83,8 @@ namespace {
 
 using namespace std::chrono_literals;
 using loopback::error_of;
+
+[[maybe_unused]] const bool is_guarded = hang_guard::fail_tests_that_hang();
 
 class ThreadResolver : public testing::Test {
  protected:

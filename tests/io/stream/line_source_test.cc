@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include "greenroom/tests/io/hang_guard.h"
 #include "greenroom/tests/io/loopback.h"
 
 namespace greenroom {
@@ -9,6 +10,8 @@ namespace {
 
 using namespace std::chrono_literals;
 using loopback::connected_to;
+
+[[maybe_unused]] const bool is_guarded = hang_guard::fail_tests_that_hang();
 
 // What a source has told.
 struct Told {

@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include "greenroom/io/stream/next_line.h"
+#include "greenroom/tests/io/hang_guard.h"
 #include "greenroom/tests/io/loopback.h"
 
 namespace greenroom {
@@ -11,6 +12,8 @@ namespace {
 using namespace std::chrono_literals;
 using loopback::connected_to;
 using loopback::error_of;
+
+[[maybe_unused]] const bool is_guarded = hang_guard::fail_tests_that_hang();
 
 TEST(Lines, ComeOneByOneThenTheRestThenTheEndForEver) {
   tcp::Stream client;
@@ -202,8 +205,10 @@ TEST(NextLine, IsFoundByALoopThatNeverParks) {
   tcp::Stream client;
   tcp::Stream server = connected_to(client);
   tcp::Lines lines(server);
+  auto reader = green::spawn([&] { return take_line(lines); });
+  loopback::settle();  // it has parked, so the kernel is asked to tell of news
   client.write_all("first\n");
-  EXPECT_EQ(take_line(lines), "first");
+  EXPECT_EQ(reader.get(), "first");
   client.write_all("second\n");
   // As a receive loop that always has mail: only try_take, again and again.
   auto clause = next_line(lines, [](std::optional<std::string> line) { return line; });

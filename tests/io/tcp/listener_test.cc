@@ -10,6 +10,7 @@
 #include <thread>
 #include <vector>
 
+#include "greenroom/tests/io/hang_guard.h"
 #include "greenroom/tests/io/loopback.h"
 
 namespace greenroom {
@@ -18,6 +19,8 @@ namespace {
 using namespace std::chrono_literals;
 using loopback::error_of;
 using loopback::read_some_text;
+
+[[maybe_unused]] const bool is_guarded = hang_guard::fail_tests_that_hang();
 
 const tcp::Endpoint any_port{"127.0.0.1", 0};
 

@@ -15,8 +15,7 @@ namespace greenroom::detail {
 
 // An operation of the current task, before its first attempt.
 struct Operation {
-  const char*
-      name;  // a literal: the reason of its parks, and in the errors of its descriptor's end
+  const char* name;  // a literal: the reason of its parks
   Task& task;
   Descriptor& descriptor;
   Direction direction;
@@ -31,12 +30,12 @@ struct Operation {
   }
 };
 
-// Makes the attempt, which must not park, until what it returns is true; otherwise it has to
-// wait. **Blocks.** between two attempts, until the descriptor may be ready or the deadline comes;
-// one attempt is made after that, so what has come in the round of the deadline beats it. Returns
-// what the last attempt did: if it is false, the wait was over first. A wait that polls is one
-// attempt. Throws what the attempt throws, what is pending, ConcurrentUse if somebody else waits in
-// that direction, and IoError if the descriptor ends meanwhile: then it is gone.
+// Makes the attempt, which must not park, again and again until it succeeds: until what it returns
+// is true. **Blocks.** between two attempts, until the descriptor may be ready or the deadline
+// comes. One attempt is made after the deadline, so what has come in its round beats it; a wait
+// that polls is one attempt. Returns what the last attempt did: false, or an empty optional, if the
+// wait was over first. Throws what the attempt throws, what is pending, ConcurrentUse if somebody
+// else waits in that direction, and IoError if the descriptor ends meanwhile: then it is gone.
 //
 // `await` replaces the waiting between two attempts where readiness is not always what is missing:
 // it calls the waiter's wait() or pause(), and returns what that did.

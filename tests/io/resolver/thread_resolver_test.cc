@@ -137,12 +137,13 @@ TEST_F(ThreadResolver, FewThreadsLookUpAndTheRestWait) {
 }
 
 TEST_F(ThreadResolver, LookupIsLeftAtOnce) {
-  EXPECT_EQ(error_of([] { dns::lookup("gated.x", 5ms); }), std::errc::timed_out);
-  EXPECT_FALSE(try_for(5ms, [] { dns::lookup("gated.x"); }));
   auto asking = green::spawn([] { dns::lookup("gated.x"); });
-  wait_for_calls(3);
+  wait_for_calls(1);
   asking.kill();
   EXPECT_TRUE(asking.ready());
+  // These may be left before a thread looks them up.
+  EXPECT_EQ(error_of([] { dns::lookup("gated.x", 5ms); }), std::errc::timed_out);
+  EXPECT_FALSE(try_for(5ms, [] { dns::lookup("gated.x"); }));
 }
 
 TEST_F(ThreadResolver, WhoLeavesBeforeItsTurnIsNotLookedUp) {

@@ -33,7 +33,7 @@ StreamSocket::StreamSocket(int fd, const Address& peer) : Descriptor(fd, peer) {
 
 StreamSocket::~StreamSocket() = default;
 
-std::optional<std::size_t> StreamSocket::try_read(std::span<std::byte> buffer) {
+std::optional<std::size_t> StreamSocket::read_now(std::span<std::byte> buffer) {
   if (!put_back_.empty()) [[unlikely]] {
     const std::size_t count = std::min(buffer.size(), put_back_.size() - reread_);
     std::memcpy(buffer.data(), put_back_.data() + reread_, count);
@@ -41,7 +41,6 @@ std::optional<std::size_t> StreamSocket::try_read(std::span<std::byte> buffer) {
     if (reread_ == put_back_.size()) static_cast<void>(take_put_back());
     return count;
   }
-  if (is_exhausted(Direction::read)) return std::nullopt;
   ssize_t size = 0;
   do {
     size = sockets::receive(fd(), buffer);
@@ -69,6 +68,7 @@ void StreamSocket::put_back(std::string bytes) {
   assert(put_back_.empty());
   if (bytes.empty()) return;
   put_back_ = std::move(bytes);
+  look_again(Direction::read);
 }
 
 std::string StreamSocket::take_put_back() {

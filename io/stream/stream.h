@@ -83,7 +83,10 @@ class StreamSocket final : public Descriptor {
 
   // One attempt: the bytes read, 0 at the end; nothing if there is nothing yet. Makes no system
   // call if that is known. Throws IoError.
-  std::optional<std::size_t> try_read(std::span<std::byte> buffer);
+  std::optional<std::size_t> try_read(std::span<std::byte> buffer) {
+    if (is_exhausted(Direction::read)) return std::nullopt;
+    return read_now(buffer);
+  }
   // One attempt: how much the kernel took. Throws IoError.
   std::size_t try_write(std::string_view data);
 
@@ -95,6 +98,8 @@ class StreamSocket final : public Descriptor {
   std::unique_ptr<LineSource> line_source;  // in active mode
 
  private:
+  std::optional<std::size_t> read_now(std::span<std::byte> buffer);
+
   std::string put_back_;
   std::size_t reread_ = 0;  // of that
 };

@@ -146,6 +146,7 @@ TlsSession::Step TlsSession::attempt(const char* operation, Call call) {
 // Waiting.
 
 void TlsSession::wait_until_flushed(Task& self, const char* operation, Wait wait) {
+  if (transport_.unsent() == 0) return;
   const bool is_flushed = attempt_until({operation, self, socket_, Direction::write}, wait,
                                         [&] { return transport_.flush(); });
   if (!is_flushed) throw_error(operation, std::errc::timed_out);

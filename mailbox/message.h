@@ -129,6 +129,28 @@ struct MessageDeleter {
 };
 using MessagePointer = std::unique_ptr<Message, MessageDeleter>;
 
+// A message on its way into a function that owns it from then on. A parameter of this type is
+// passed in a register, where a std::unique_ptr lies in memory; the price is that there is no
+// destructor: whoever is given one takes it, or passes it on.
+class [[nodiscard]] OwnedMessage {
+ public:
+  OwnedMessage(MessagePointer message) noexcept : message_(message.release()) {}
+  OwnedMessage(OwnedMessage&&) noexcept = default;
+  OwnedMessage(const OwnedMessage&) = delete;
+  OwnedMessage& operator=(const OwnedMessage&) = delete;
+  ~OwnedMessage() = default;
+
+  // The message, with the duty to destroy it. Once.
+  MessagePointer take() && noexcept { return MessagePointer(message_); }
+
+ private:
+  Message* message_;
+};
+static_assert(std::is_trivially_move_constructible_v<OwnedMessage> &&
+                  std::is_trivially_destructible_v<OwnedMessage> &&
+                  !std::is_copy_constructible_v<OwnedMessage>,
+              "an OwnedMessage is passed in a register, and has one owner");
+
 template <class T>
 inline constexpr TypeOps type_ops{&typeid(T), type_name_hash<T>(), &MessageOf<T>::destroy};
 

@@ -6,8 +6,9 @@
 
 #include "greenroom/actors/core/actor_hub.h"
 #include "greenroom/actors/core/crash_report.h"
+#include "greenroom/actors/core/delivery.h"
+#include "greenroom/actors/core/exit_rules.h"
 #include "greenroom/actors/core/reply.h"
-#include "greenroom/actors/core/signals.h"
 #include "greenroom/actors/names/registry.h"
 #include "greenroom/actors/values/call_error.h"
 #include "greenroom/scheduler/greenlet/greenlet.h"

@@ -133,19 +133,6 @@ inline void enqueue_signal(Actor& actor, MessagePointer message) {
   tell_of_mail(actor);
 }
 
-// A message for an actor of this hub: limits applied, the reader woken.
-Placed place_in_full_mailbox(Actor& actor, Message& owned) noexcept;  // takes it over
-inline bool is_full(const Actor& actor) noexcept {
-  return actor.extras && actor.extras->limit.messages > 0 &&
-         actor.mailbox.user_size() >= actor.extras->limit.messages;
-}
-[[gnu::always_inline]] inline Placed place_message(Actor& actor, MessagePointer message) noexcept {
-  if (is_full(actor)) [[unlikely]]
-    return place_in_full_mailbox(actor, *message.release());
-  enqueue(actor, std::move(message));
-  return Placed::yes;
-}
-
 // Its names are nobody's from now on.
 void free_names(Actor& actor);
 

@@ -15,13 +15,10 @@ struct ForeignCell {
   std::mutex mutex;
   std::condition_variable answered;
   bool is_answered = false;
-  ReplyPost* value = nullptr;  // owned
+  ReplyPostPointer value;
   std::unique_ptr<const ExitReason> failure;
 
   ForeignCell() = default;
-  ~ForeignCell() {
-    if (value) value->finish(*value, nullptr);
-  }
   ForeignCell(const ForeignCell&) = delete;
   ForeignCell& operator=(const ForeignCell&) = delete;
 

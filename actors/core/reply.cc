@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "greenroom/actors/core/actor_hub.h"
+#include "greenroom/actors/core/delivery.h"
 #include "greenroom/actors/core/foreign_cell.h"
 #include "greenroom/scheduler/hub/interrupt.h"
 
@@ -47,13 +48,13 @@ void deliver_reply(Hub& hub, PostNode& node) {
   if (cell) close_cell(*cell, state);
 }
 
-void answer_foreign(const ReplyHandle& handle, ReplyPost* value,
+void answer_foreign(const ReplyHandle& handle, ReplyPostPointer value,
                     const ExitReason* failure) noexcept {
   const auto cell = std::unique_ptr<std::shared_ptr<ForeignCell>>(
       reinterpret_cast<std::shared_ptr<ForeignCell>*>(handle.serial));
   const std::lock_guard lock((*cell)->mutex);
   (*cell)->is_answered = true;
-  (*cell)->value = value;
+  (*cell)->value = std::move(value);
   if (failure) (*cell)->failure = std::make_unique<const ExitReason>(*failure);
   (*cell)->answered.notify_one();
 }
@@ -94,12 +95,14 @@ void answer_cell(ReplyHandle& used, ReplyCell& cell) noexcept {
 
 void send_done(ReplyHandle& used) { send_reply<void>(used, {}); }
 
-void send_reply_elsewhere(ReplyHandle& used, ReplyPost& post) noexcept {
-  post.handle = std::exchange(used, ReplyHandle());
-  if (post.handle.hub == ReplyHandle::foreign) return answer_foreign(post.handle, &post, nullptr);
-  post.deliver = &deliver_reply;
-  Port* port = Port::at(post.handle.hub);
-  if (!port || !port->push(post)) post.finish(post, nullptr);
+void send_reply_elsewhere(ReplyHandle& used, ReplyPostPointer reply) noexcept {
+  reply->handle = std::exchange(used, ReplyHandle());
+  if (reply->handle.hub == ReplyHandle::foreign) {
+    const ReplyHandle handle = reply->handle;
+    return answer_foreign(handle, std::move(reply), nullptr);
+  }
+  reply->deliver = &deliver_reply;
+  if (post(reply->handle.hub, *reply)) static_cast<void>(reply.release());
 }
 
 void fail_reply(ReplyHandle& used, const ExitReason& reason) noexcept {
@@ -108,13 +111,12 @@ void fail_reply(ReplyHandle& used, const ExitReason& reason) noexcept {
   Hub* hub = Hub::current_if_any();
   if (hub && handle.hub == hub->id()) return fail_here(*hub, handle, reason);
   if (handle.hub == ReplyHandle::foreign) return answer_foreign(handle, nullptr, &reason);
-  auto post = std::make_unique<FailurePost>(handle, reason);
-  post->deliver = [](Hub& there, PostNode& node) {
+  auto failure = std::make_unique<FailurePost>(handle, reason);
+  failure->deliver = [](Hub& there, PostNode& node) {
     const std::unique_ptr<FailurePost> owned(static_cast<FailurePost*>(&node));
     fail_here(there, owned->handle, owned->reason);
   };
-  Port* port = Port::at(handle.hub);
-  if (port && port->push(*post)) static_cast<void>(post.release());
+  if (post(handle.hub, *failure)) static_cast<void>(failure.release());
 }
 
 namespace {

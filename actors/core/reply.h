@@ -6,6 +6,7 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <new>
 #include <type_traits>
 #include <utility>
@@ -77,6 +78,12 @@ struct ReplyPost : PostNode {
   ReplyState (*finish)(ReplyPost& post, ReplyCell* cell) noexcept = nullptr;
 };
 
+// Owns a value that is on its way. One that is dropped reaches no cell.
+struct ReplyPostDeleter {
+  void operator()(ReplyPost* post) const noexcept { post->finish(*post, nullptr); }
+};
+using ReplyPostPointer = std::unique_ptr<ReplyPost, ReplyPostDeleter>;
+
 // In a catch block: the call fails with what was thrown.
 ReplyState fail_by_current_exception(ReplyCell& cell) noexcept;
 
@@ -85,13 +92,13 @@ struct ReplyPostOf final : ReplyPost {
   using Value = ReplyValue<R>;
 
   explicit ReplyPostOf(Value&& v) : value(std::move(v)) { finish = &finish_this; }
-  static ReplyPostOf& make(Value&& v) {
+  static ReplyPostPointer make(Value&& v) {
     void* block = allocate_block(sizeof(ReplyPostOf));
     if constexpr (std::is_nothrow_move_constructible_v<Value>) {
-      return *new (block) ReplyPostOf(std::move(v));
+      return ReplyPostPointer(new (block) ReplyPostOf(std::move(v)));
     } else {
       try {
-        return *new (block) ReplyPostOf(std::move(v));
+        return ReplyPostPointer(new (block) ReplyPostOf(std::move(v)));
       } catch (...) {
         release_block(block, sizeof(ReplyPostOf));
         throw;
@@ -127,7 +134,7 @@ ReplyCell* find_reply_cell(ReplyHandle& handle) noexcept;
 // That cell has its value: wakes the caller; the handle is used up.
 void answer_cell(ReplyHandle& used, ReplyCell& cell) noexcept;
 // To where its caller is; the handle is used up.
-void send_reply_elsewhere(ReplyHandle& used, ReplyPost& post) noexcept;
+void send_reply_elsewhere(ReplyHandle& used, ReplyPostPointer reply) noexcept;
 
 // Answers; the handle is used up, unless moving the value throws here. Any thread.
 template <class R>

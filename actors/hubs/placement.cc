@@ -6,6 +6,7 @@
 #include <utility>
 #include <vector>
 
+#include "greenroom/actors/core/delivery.h"
 #include "greenroom/actors/hubs/own_thread.h"
 #include "greenroom/scheduler/system/crossing.h"
 
@@ -116,16 +117,14 @@ std::vector<std::uint32_t> ports_beside(const Hub& here) {
 }
 
 bool post_to_port(std::uint32_t port, std::function<void(Hub&)> f) {
-  Port* target = Port::at(port);
-  if (!target) return false;
-  auto post = std::make_unique<HubPost>();
-  post->function = std::move(f);
-  post->deliver = [](Hub& hub, PostNode& node) {
+  auto leaving = std::make_unique<HubPost>();
+  leaving->function = std::move(f);
+  leaving->deliver = [](Hub& hub, PostNode& node) {
     const std::unique_ptr<HubPost> owned(static_cast<HubPost*>(&node));
     owned->function(hub);
   };
-  if (!target->push(*post)) return false;
-  static_cast<void>(post.release());
+  if (!post(port, *leaving)) return false;
+  static_cast<void>(leaving.release());
   return true;
 }
 

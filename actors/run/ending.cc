@@ -8,7 +8,7 @@
 #include <vector>
 
 #include "greenroom/actors/core/actor_hub.h"
-#include "greenroom/actors/core/signals.h"
+#include "greenroom/actors/core/delivery.h"
 #include "greenroom/actors/hubs/ask_hub.h"
 
 namespace greenroom::detail {

@@ -8,6 +8,7 @@
 
 #include "greenroom/actors/core/actor_hub.h"
 #include "greenroom/actors/core/foreign_cell.h"
+#include "greenroom/actors/core/mailbox_limit.h"
 #include "greenroom/actors/names/registry.h"
 #include "greenroom/actors/server/server.h"
 #include "greenroom/actors/verbs/verbs.h"
@@ -179,14 +180,14 @@ Pid resolve(NamedServer server, std::int64_t deadline) {
   if (!foreign->wait(deadline)) return fail(cell, Reason::timeout);
   const std::lock_guard lock(foreign->mutex);
   if (foreign->failure) return fail(cell, *foreign->failure);
-  ReplyPost* value = std::exchange(foreign->value, nullptr);
+  ReplyPost* value = foreign->value.release();
   cell.state = value->finish(*value, &cell);
 }
 
 }  // namespace
 
-void make_call(ReplyCell& cell, Pid to, Request& request, Wait wait) {
-  MessagePointer owned(&request);
+void make_call(ReplyCell& cell, Pid to, OwnedMessage request, Wait wait) {
+  MessagePointer owned = std::move(request).take();
   Hub* hub = Hub::current_if_any();
   if (!hub) [[unlikely]]
     return call_from_foreign_thread(cell, to, std::move(owned), wait);
@@ -194,16 +195,16 @@ void make_call(ReplyCell& cell, Pid to, Request& request, Wait wait) {
   site.send_and_wait(to, std::move(owned));
 }
 
-void make_call(ReplyCell& cell, NamedServer to, Request& request, Wait wait) {
-  MessagePointer owned(&request);
+void make_call(ReplyCell& cell, NamedServer to, OwnedMessage request, Wait wait) {
+  MessagePointer owned = std::move(request).take();
   Hub* hub = Hub::current_if_any();
   if (!hub) return call_from_foreign_thread(cell, resolve(to, 0), std::move(owned), wait);
   CallSite site(*hub, cell, wait);
   site.send_and_wait(resolve(to, to.is_waiting ? site.closed_deadline() : 0), std::move(owned));
 }
 
-void send_cast(NamedServer to, Request& request) noexcept {
-  send_message(resolve(to, 0), MessagePointer(&request));
+void send_cast(NamedServer to, OwnedMessage request) noexcept {
+  send_message(resolve(to, 0), std::move(request));
 }
 
 ExitReason take_failure(ReplyCell& cell) {

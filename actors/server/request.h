@@ -202,9 +202,9 @@ inline constexpr RequestOps request_ops{
     request_block_size<M>,
     request_value_offset<M>};
 
-// A request that nobody waits for yet; the caller's until it is sent.
+// A request that nobody waits for yet.
 template <class S, class M>
-Request& make_request(M&& message) {
+OwnedMessage make_request(M&& message) {
   static_assert(Sendable<M>,
                 "call/cast: a request is a movable value, not a pointer or a string_view");
   static_assert(alignof(M) <= 16,
@@ -221,7 +221,7 @@ Request& make_request(M&& message) {
       throw;
     }
   }
-  return request;
+  return MessagePointer(&request);
 }
 
 }  // namespace greenroom::detail

@@ -14,7 +14,7 @@
 #include <type_traits>
 #include <utility>
 
-#include "greenroom/actors/core/signals.h"
+#include "greenroom/actors/core/delivery.h"
 #include "greenroom/actors/names/registry.h"
 #include "greenroom/actors/server/request.h"
 #include "greenroom/actors/server/server_type.h"
@@ -219,13 +219,13 @@ NamedServer address_of(const ServerName<S>& name) {
 inline constexpr Wait call_timeout = std::chrono::seconds(5);
 
 // **Blocks.** Sends the request and waits until the cell is answered: by a reply, or with why there
-// is none. On a thread without a hub, too. The request is taken.
-void make_call(ReplyCell& cell, Pid to, Request& request, Wait wait);
-void make_call(ReplyCell& cell, NamedServer to, Request& request, Wait wait);
-inline void send_cast(Pid to, Request& request) noexcept {
-  send_message(to, MessagePointer(&request));
+// is none. On a thread without a hub, too.
+void make_call(ReplyCell& cell, Pid to, OwnedMessage request, Wait wait);
+void make_call(ReplyCell& cell, NamedServer to, OwnedMessage request, Wait wait);
+inline void send_cast(Pid to, OwnedMessage request) noexcept {
+  send_message(to, std::move(request));
 }
-void send_cast(NamedServer to, Request& request) noexcept;
+void send_cast(NamedServer to, OwnedMessage request) noexcept;
 ExitReason take_failure(ReplyCell& cell);
 [[noreturn]] void throw_call_error(ReplyCell& cell);
 

@@ -6,7 +6,7 @@
 #include <cstdlib>
 
 #include "greenroom/actors/core/crash_report.h"
-#include "greenroom/actors/core/signals.h"
+#include "greenroom/actors/core/delivery.h"
 #include "greenroom/actors/names/registry.h"
 #include "greenroom/actors/supervisor/supervisor_core.h"
 #include "greenroom/actors/verbs/end_collector.h"

@@ -6,7 +6,7 @@
 #include <utility>
 
 #include "greenroom/actors/core/actor_hub.h"
-#include "greenroom/actors/core/signals.h"
+#include "greenroom/actors/core/delivery.h"
 #include "greenroom/actors/hubs/pid_lease.h"
 #include "greenroom/actors/hubs/placement.h"
 #include "greenroom/actors/names/registry.h"
@@ -108,12 +108,12 @@ Pid start_actor(ActorTask& task, const SpawnRequest& request) {
     here.start(task);
     return pid;
   }
-  auto post = std::make_unique<ArrivalPost>();
-  post->task = &task;
-  post->hold = std::move(home.hold);
-  post->deliver = &arrive;
-  if (home.hub->port().push(*post)) {
-    static_cast<void>(post.release());
+  auto leaving = std::make_unique<ArrivalPost>();
+  leaving->task = &task;
+  leaving->hold = std::move(home.hold);
+  leaving->deliver = &arrive;
+  if (post(home.hub->id(), *leaving)) {
+    static_cast<void>(leaving.release());
     static_cast<void>(unstarted.release());
     return pid;
   }

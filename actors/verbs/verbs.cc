@@ -6,6 +6,7 @@
 #include <stdexcept>
 
 #include "greenroom/actors/core/actor_hub.h"
+#include "greenroom/actors/core/exit_rules.h"
 #include "greenroom/actors/hubs/ask_hub.h"
 #include "greenroom/actors/hubs/placement.h"
 #include "greenroom/scheduler/hub/interrupt.h"

@@ -11,6 +11,7 @@
 #include <utility>
 #include <vector>
 
+#include "greenroom/actors/core/delivery.h"
 #include "greenroom/actors/core/signals.h"
 #include "greenroom/actors/names/registry.h"
 #include "greenroom/actors/values/exit_reason.h"

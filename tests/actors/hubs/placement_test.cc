@@ -10,7 +10,7 @@
 #include <thread>
 #include <vector>
 
-#include "greenroom/actors/core/signals.h"
+#include "greenroom/actors/core/delivery.h"
 #include "greenroom/scheduler/sync/event.h"
 #include "greenroom/tests/actors/probe.h"
 

@@ -7,7 +7,7 @@
 #include <thread>
 
 #include "greenroom/actors/actors.h"
-#include "greenroom/actors/core/signals.h"
+#include "greenroom/actors/core/delivery.h"
 #include "greenroom/scheduler/sync/event.h"
 #include "greenroom/scheduler/sync/lock.h"
 #include "greenroom/testkit/testkit.h"

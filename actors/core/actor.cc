@@ -252,7 +252,7 @@ void end_actor(Actor& actor, const ExitReason& outcome) noexcept {
       listener->on_actor_end();
     }
     extras->links.for_each([&](const Pid& peer, const LinkState& link) {
-      if (link.is_active) send_signal({SignalKind::link_exit, self, peer, 0, reason});
+      if (link.is_active()) send_signal({SignalKind::link_exit, self, peer, 0, reason});
     });
     extras->watchers.for_each([&](std::uint64_t reference, const Pid& watcher) {
       send_signal({SignalKind::down, self, watcher, reference, reason});

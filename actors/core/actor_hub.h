@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "greenroom/actors/core/actor.h"
+#include "greenroom/actors/core/link_state.h"
 #include "greenroom/actors/core/reply.h"
 #include "greenroom/actors/core/signals.h"
 #include "greenroom/actors/names/pid_table.h"
@@ -22,13 +23,6 @@
 #include "greenroom/scheduler/memory/ordered_map.h"
 
 namespace greenroom::detail {
-
-// One side of a link.
-struct LinkState {
-  bool is_active = true;        // an exit of the peer acts
-  std::uint64_t unlinking = 0;  // an unlink that is not acknowledged yet: exits of the peer are of
-                                // the old link, and dropped
-};
 
 // Hears of an actor's end, on its hub, at once: when its number is dead, before links and monitors
 // are told. Listens to one actor at a time, and may go before it does.

@@ -139,7 +139,7 @@ CrashReport make_report(const detail::Actor& actor, const ExitReason& reason) {
   if (actor.extras) {
     report.names = actor.extras->names;
     actor.extras->links.for_each([&](const Pid& peer, const detail::LinkState& link) {
-      if (link.is_active && report.links.size() < 100) report.links.push_back(peer);
+      if (link.is_active() && report.links.size() < 100) report.links.push_back(peer);
     });
   }
   return report;

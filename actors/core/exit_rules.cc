@@ -28,32 +28,39 @@ void receive_exit(Actor& actor, Pid from, const ExitReason& reason, SignalKind k
 }
 
 void receive_link_exit(Actor& actor, const Signal& signal) {
-  LinkState* link = actor.extra().links.find(signal.from);
-  if (!link || !link->is_active || link->unlinking != 0) return;  // of a link that is no more
+  const LinkState* link = actor.extra().links.find(signal.from);
+  if (!link || !link->is_settled()) return;  // of a link that is no more
   actor.extra().links.erase(signal.from);
   receive_exit(actor, signal.from, signal.reason, SignalKind::link_exit);
 }
 
 void receive_unlinked(Actor& actor, const Signal& signal) {
   LinkState* link = actor.extra().links.find(signal.from);
-  if (!link || link->unlinking != signal.id) return;
-  link->unlinking = 0;
-  if (!link->is_active) actor.extra().links.erase(signal.from);
+  if (!link || !link->awaits(signal.id)) return;
+  if (link->is_active()) {
+    link->settle();
+  } else {
+    actor.extra().links.erase(signal.from);
+  }
 }
 
 void receive_unlink(Actor& actor, const Signal& signal) {
   LinkState* link = actor.extra().links.find(signal.from);
-  if (link && link->unlinking == 0) actor.extra().links.erase(signal.from);
-  // With an unlink of our own under way the peer sent this one before it saw ours. If we have
-  // linked again since, the peer passes over that, too: there is no link on either side.
-  if (link && link->unlinking != 0) link->is_active = false;
+  if (link && link->is_settled()) {
+    actor.extra().links.erase(signal.from);
+  } else if (link) {
+    // The peer sent this one before it saw our unlink. If we have linked again since, the peer
+    // passes over that, too: there is no link on either side.
+    link->end_by_peer();
+  }
   send_signal({SignalKind::unlinked, signal.to, signal.from, signal.id});
 }
 
+// With an unlink under way nothing changes: the peer linked before it saw that, and its next look
+// at us ends the link.
 void receive_link(Actor& actor, const Signal& signal) {
-  // With an unlink under way the peer linked before it saw that: its next look at us ends the link.
-  LinkState& link = actor.extra().links[signal.from];
-  if (link.unlinking == 0) link.is_active = true;
+  OrderedMap<Pid, LinkState>& links = actor.extra().links;
+  if (!links.find(signal.from)) links[signal.from] = LinkState();
 }
 
 bool is_watching(SignalKind kind) {

@@ -34,7 +34,7 @@ ProcessInfo info_of(const Actor& actor) {
     info.dead_letters = actor.extras->dead_letters;
     info.monitored_by = actor.extras->watchers.size();
     actor.extras->links.for_each([&](const Pid& peer, const detail::LinkState& link) {
-      if (link.is_active) info.links.push_back(peer);
+      if (link.is_active()) info.links.push_back(peer);
     });
     actor.extras->watching.for_each(
         [&](std::uint64_t, const Pid& target) { info.monitors.push_back(target); });

@@ -93,8 +93,8 @@ Pid start_actor(ActorTask& task, const SpawnRequest& request) {
     actor.extra().names.push_back(request.options->name);
   }
   if (request.link) {
-    me->extra().links[pid].is_active = true;
-    actor.extra().links[me->pid()].is_active = true;
+    me->extra().links[pid] = LinkState();
+    actor.extra().links[me->pid()] = LinkState();
   }
   if (request.monitor) {
     const std::uint64_t reference = new_reference(mine);

@@ -43,10 +43,10 @@ void link(Pid peer) {
   if (peer == me.pid()) return;
   if (!peer) return detail::link_to_nobody(me);  // no key of a map
   if (LinkState* link = me.extra().links.find(peer)) {
-    if (link->is_active) return;
-    link->is_active = true;
+    if (link->is_active()) return;
+    link->link_again();
   } else {
-    me.extra().links[peer].is_active = true;
+    me.extra().links[peer] = LinkState();
   }
   detail::send_signal({SignalKind::link, me.pid(), peer});
 }
@@ -54,10 +54,10 @@ void link(Pid peer) {
 void unlink(Pid peer) {
   Actor& me = detail::current_actor();
   LinkState* link = me.extra().links.find(peer);
-  if (!link || !link->is_active) return;
-  link->is_active = false;
-  link->unlinking = detail::new_reference(ActorHub::of(*me.task->hub));
-  detail::send_signal({SignalKind::unlink, me.pid(), peer, link->unlinking});
+  if (!link || !link->is_active()) return;
+  const std::uint64_t number = detail::new_reference(ActorHub::of(*me.task->hub));
+  link->unlink(number);
+  detail::send_signal({SignalKind::unlink, me.pid(), peer, number});
 }
 
 MonitorRef monitor(Pid target) {

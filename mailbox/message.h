@@ -69,7 +69,7 @@ struct MessageOf;
 enum class MessageKind : std::uint16_t {
   user,     // counted by the mailbox limit
   request,  // the same, and somebody waits for the reply: see actors/request.h
-  taken,    // a request that is handled by somebody who answers later
+  taken,    // a request whose answer somebody else owes
   signal,   // Exit, Down: never refused, never dropped
 };
 
@@ -107,7 +107,7 @@ class Message : public detail::PostNode {
   std::uint16_t value_offset_;  // these two in PostNode's padding
   detail::MessageKind kind_;
   const detail::TypeOps* type_;
-  std::uint64_t target_;  // the receiving pid's number, while in an inbox
+  std::uint64_t target_;  // the receiving pid's number, while it is on its way
 };
 
 // The runtime's view of a message.

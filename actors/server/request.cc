@@ -14,13 +14,13 @@ void destroy_request(Message& message) noexcept {
   auto& request = static_cast<Request&>(message);
   const RequestOps& ops = request.ops();
   if (ops.destroy_value) ops.destroy_value(MessageAccess::value(message));
-  if (request.reply) drop_reply(request.reply);
+  if (request.owes_reply()) drop_reply(request.reply);
   end_request(request, ops.block_size);
 }
 
 void refuse_request(Message& message, const ExitReason& reason) noexcept {
-  if (MessageAccess::kind(message) == MessageKind::request)
-    fail_reply(static_cast<Request&>(message).reply, reason);
+  auto& request = static_cast<Request&>(message);
+  if (request.owes_reply()) fail_reply(request.reply, reason);
 }
 
 }  // namespace greenroom::detail

@@ -35,25 +35,18 @@ struct Request : Message {
     return static_cast<const RequestOps&>(MessageAccess::type(*this));
   }
 
-  // The duty to answer goes to somebody else; who is to be answered is still known.
+  // The duty to answer goes to somebody else; `reply` still says who is to be answered.
   ReplyHandle take_reply() {
     MessageAccess::set_kind(*this, MessageKind::taken);
-    MessageAccess::target(*this) = reply.caller;
-    ReplyHandle taken = reply;
-    reply.caller = 0;
-    return taken;
+    return reply;
   }
-  // Who waits, or did, for the request that is being handled; nobody for a cast.
-  ReplyHandle asked_by() {
-    ReplyHandle asker = reply;
-    if (MessageAccess::kind(*this) == MessageKind::taken)
-      asker.caller = MessageAccess::target(*this);
-    return asker;
-  }
+  // Somebody waits for an answer, and it is this request that owes it.
+  bool owes_reply() const { return reply && MessageAccess::kind(*this) == MessageKind::request; }
 
   void* place(std::size_t offset) { return reinterpret_cast<std::byte*>(this) + offset; }
 
-  // Of a call; a cast has none, and no deadline.
+  // Who waits, or did until it was answered; nobody for a cast, which has no deadline either. The
+  // duty to answer goes with it unless the request is `taken`.
   ReplyHandle reply;
   std::int64_t deadline;  // for another hub; on the caller's the caller's park has it
 };

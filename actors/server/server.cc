@@ -193,7 +193,8 @@ void abandoned_server(Task& raw) noexcept {
   // Its frames stay as they are, so the caller of the running handler is answered here; the state
   // is not touched.
   Request* request = current_request(task);
-  ReplyHandle caller = request ? std::exchange(request->reply, {}) : ReplyHandle();
+  ReplyHandle caller =
+      request && request->owes_reply() ? std::exchange(request->reply, {}) : ReplyHandle();
   ReplyHandle starter = task.start ? std::exchange(task.start->starter, {}) : ReplyHandle();
   end_actor(task.actor, reason);
   fail_reply(caller, reason);
@@ -204,11 +205,11 @@ void abandoned_server(Task& raw) noexcept {
 
 bool request_cancelled() {
   const detail::Actor& actor = detail::current_actor();
-  if (!actor.is_server) return false;
-  detail::Request* request =
+  if (actor.task->ops->run != &detail::run_server) return false;
+  const detail::Request* request =
       detail::current_request(static_cast<const detail::ServerTask&>(*actor.task));
   if (!request) return false;
-  const detail::ReplyHandle asker = request->asked_by();
+  const detail::ReplyHandle& asker = request->reply;
   if (!asker) return false;
   Hub& hub = *actor.task->hub;
   if (asker.hub == hub.id()) return detail::has_caller_given_up(hub, asker);

@@ -177,7 +177,6 @@ constexpr TaskExtension::Ops actor_ops{&exit_of_actor, &promoted_ended, &identif
 
 void promote(Task& task) {
   auto* actor = new Actor(task);
-  actor->is_promoted = true;
   actor->number = ActorHub::of(*task.hub).pids.bind(*actor);
   task.extension = actor;
 }
@@ -193,7 +192,7 @@ const bool extension_hook_is_set = [] {
 
 }  // namespace
 
-Actor::Actor(Task& owner) : task(&owner) {
+Actor::Actor(Task& owner, ActorState first) : task(&owner), state(first) {
   extension_ops = &actor_ops;
   static_cast<void>(extension_hook_is_set);
 }
@@ -242,7 +241,7 @@ void end_actor(Actor& actor, const ExitReason& outcome) noexcept {
   const Pid self = actor.pid();
   // What ended by a signal is told by whoever sent it.
   if (!reason.is_quiet() && !actor.is_exiting()) report_crash(actor, reason);
-  actor.has_ended = true;
+  actor.advance_to(ActorState::ended);
   // The number is dead before the names are free, and both before anybody is told.
   hub.pids.release(actor.number);
   if (ActorExtras* extras = actor.extras) {

@@ -5,6 +5,7 @@
 // extras: actor_hub.h, which users' files do not read.
 #pragma once
 
+#include <cassert>
 #include <cstdint>
 #include <string>
 
@@ -20,29 +21,43 @@ struct ActorExtras;
 struct ActorHub;
 struct ReplyCell;
 
+// Where an actor is in its life. It goes forward only. An actor that is to exit is still in the
+// state it was in: see is_exiting().
+enum class ActorState : std::uint8_t {
+  starting,     // a server whose constructor is not done
+  running,      // an actor whose body is not over; a server that takes mail
+  terminating,  // a server that takes no mail any more; its state is still there
+  ending,       // a server without its state
+  ended,        // the number is dead
+};
+
 struct Actor : MailboxExtension {
-  explicit Actor(Task& owner);
+  explicit Actor(Task& owner, ActorState first = ActorState::running);
   ~Actor();
 
   Pid pid() const { return {0, task->hub->id(), number}; }
   ActorExtras& extra() { return extras ? *extras : make_extras(); }
   ActorExtras& make_extras();
-  bool is_exiting() const { return (task->attention & attention::exiting) != 0 || has_ended; }
+  bool is_exiting() const {
+    return (task->attention & attention::exiting) != 0 || state == ActorState::ended;
+  }
+  void advance_to(ActorState next) {
+    assert(state < next);
+    state = next;
+  }
 
   Task* task;
   std::uint64_t number = 0;
   Pid parent;  // who spawned it; nobody for a promoted greenlet
   ActorExtras* extras = nullptr;
   ReplyCell* reply_cell = nullptr;  // of the call it waits in, in its frame
+  ActorState state;
+  // These three say nothing of each other, nor of the state.
   bool traps_exits = false;
-  bool is_promoted = false;  // a greenlet that called self()
-  bool has_ended = false;
-  bool is_server = false;
-  bool has_state = false;   // of a server: its constructor is done
-  bool has_failed = false;  // of a server: its run loop is over
   bool has_parent = false;  // of a server: started with a link, so that the parent's exit ends it
   bool is_told_to_end = false;  // by the end of the run
 };
+static_assert(sizeof(Actor) <= 96, "what each actor takes, besides its task and its stack");
 
 inline Actor& actor_of(Task& task) { return static_cast<Actor&>(*task.extension); }
 

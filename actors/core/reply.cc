@@ -129,7 +129,7 @@ void look_after_orphans(Hub& home, std::uint64_t number) {
     if (!actor || !actor->extras || actor->extras->orphaned_replies.empty()) return;
     const Task& task = *actor->task;
     if (task.state == TaskState::ready) return look_after_orphans(hub, number);
-    if (actor->has_failed) return;  // a server that is in terminate()
+    if (actor->state > ActorState::running) return;  // a server that is in terminate()
     // Else it unwinds still.
     if (task.state != TaskState::parked || task.park->may_throw)
       fail_orphaned_replies(*actor, no_reply);

@@ -15,7 +15,7 @@ namespace {
 
 [[gnu::noinline]] void construct(ServerTask& task) {
   task.start->construct(task.server());
-  task.actor.has_state = true;
+  task.actor.advance_to(ActorState::running);
   const auto start = std::move(task.start);
   send_reply<void>(start->starter, {});
 }
@@ -83,7 +83,9 @@ inline void handle_mail(ServerTask& task) {
 
 // Not on a kill, and not on an exit signal that was not trapped: as OTP.
 void terminate(ServerTask& task, ExitReason& reason) noexcept {
-  if (!task.actor.has_state || !task.server_ops->terminate || task.actor.is_exiting()) return;
+  if (task.actor.state != ActorState::terminating || !task.server_ops->terminate ||
+      task.actor.is_exiting())
+    return;
   try {
     task.server_ops->terminate(task.server(), reason);
   } catch (...) {
@@ -102,7 +104,10 @@ void end_server(ServerTask& task, const ExitReason& reason) noexcept {
     const EndingScope ending(task.actor);
     message.reset();
     task.start.reset();
-    if (std::exchange(task.actor.has_state, false)) task.server_ops->destroy_state(task.server());
+    if (task.actor.state == ActorState::terminating) {
+      task.actor.advance_to(ActorState::ending);
+      task.server_ops->destroy_state(task.server());
+    }
     end_locals(task);
   }
   if (starter && task.actor.extras) {
@@ -165,7 +170,8 @@ inline bool run_slice(ServerTask& task) {
 [[gnu::noinline]] void end_run(ServerTask& task) noexcept {
   const ActorExtras& extras = *task.actor.extras;
   ExitReason reason = extras.exit_reason ? *extras.exit_reason : *extras.failure;
-  task.actor.has_failed = true;
+  const bool has_state = task.actor.state == ActorState::running;
+  task.actor.advance_to(has_state ? ActorState::terminating : ActorState::ending);
   terminate(task, reason);
   end_server(task, reason);
 }

@@ -100,8 +100,7 @@ struct ServerStart {
 
 struct ServerTask : ActorTask {
   ServerTask(const TaskOps& task_ops, const ServerOps& ops_of_server)
-      : ActorTask(task_ops), server_ops(&ops_of_server) {
-    actor.is_server = true;
+      : ActorTask(task_ops, ActorState::starting), server_ops(&ops_of_server) {
     actor.mailbox.hide_requests();
     actor.traps_exits = ops_of_server.trap_exits;
   }
@@ -111,6 +110,7 @@ struct ServerTask : ActorTask {
   Message* current = nullptr;          // what is being handled; owned
   std::unique_ptr<ServerStart> start;  // until the constructor is done
 };
+static_assert(sizeof(ServerTask) <= 216, "what each idle server takes, besides its state");
 
 void run_server(Task& first);
 void abandoned_server(Task& raw) noexcept;

@@ -129,7 +129,7 @@ bool is_known_to_be_dead(Hub& here, Pid to) {
   if (!to) return true;
   if (to.where() != ActorHub::of(here).where) return false;
   const Actor* me = current_actor_if_any();
-  const bool is_me = me && !me->has_ended && me->pid() == to;
+  const bool is_me = me && me->state != ActorState::ended && me->pid() == to;
   return !is_me && !is_alive(to);
 }
 

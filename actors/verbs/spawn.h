@@ -19,7 +19,10 @@ namespace detail {
 
 // Task and actor in one block.
 struct ActorTask : Task {
-  explicit ActorTask(const TaskOps& task_ops) : Task(task_ops), actor(*this) { extension = &actor; }
+  explicit ActorTask(const TaskOps& task_ops, ActorState first = ActorState::running)
+      : Task(task_ops), actor(*this, first) {
+    extension = &actor;
+  }
   Actor actor;
 };
 

@@ -29,12 +29,16 @@ class DynamicSupervisor final : public SupervisorCore {
 
  private:
   using Child = std::unique_ptr<ChildState>;
-  void restart(Child child);
+  struct Waiting {
+    Child child;
+    Pid former;  // whose end it was
+  };
+  void restart(Child child, Pid former);
 
   DynamicOptions options_;
   RestartIntensity intensity_;
   FlatIndex<Pid, Child> running_;
-  std::unordered_map<std::uint64_t, Child> restarting_;  // by the number of their TryAgain
+  std::unordered_map<std::uint64_t, Waiting> restarting_;  // by the number of their TryAgain
   std::uint64_t last_try_ = 0;
 };
 
@@ -51,7 +55,7 @@ Outcome<Pid> DynamicSupervisor::start(ChildSpec spec) {
   child->spec = std::move(spec);
   Outcome<Pid> pid = start_one(child->spec);
   if (!pid || !*pid) return pid;
-  child->pid = *pid;
+  child->standing = ChildState::Running{*pid};
   if (child->spec.options.restart == Restart::temporary)
     child->spec.start = nullptr;  // not needed again, and may own much
   running_.insert(*pid, std::move(child));
@@ -63,37 +67,39 @@ void DynamicSupervisor::child_ended(const Exit& exit) {
   if (!found) return;
   Child child = std::move(*found);
   running_.erase(exit.from);
-  child->former = std::exchange(child->pid, Pid{});
-  if (wants_restart(child->spec, exit.reason)) restart(std::move(child));
+  child->standing = ChildState::Undefined();
+  if (wants_restart(child->spec, exit.reason)) restart(std::move(child), exit.from);
 }
 
-void DynamicSupervisor::restart(Child child) {
+void DynamicSupervisor::restart(Child child, Pid former) {
   if (!intensity_.admit(now_nanoseconds())) give_up(*this, child->id);
   const Outcome<Pid> pid = start_one(child->spec);
   if (pid) {
-    child->pid = *pid;
-    if (*pid) running_.insert(*pid, std::move(child));
+    if (!*pid) return;
+    child->standing = ChildState::Running{*pid};
+    running_.insert(*pid, std::move(child));
     return;
   }
   log_line("child '" + child->id + "' did not start again: " + pid.reason().to_string());
-  child->is_restarting = true;
-  restarting_.emplace(++last_try_, std::move(child));
+  using Await = ChildState::AwaitingTry;
+  child->standing = Await{++last_try_, Await::Does::restart};
+  restarting_.emplace(last_try_, Waiting{std::move(child), former});
   send(self(), TryAgain{last_try_});
 }
 
 void DynamicSupervisor::try_again(std::uint64_t number) {
   const auto found = restarting_.find(number);
   if (found == restarting_.end()) return;
-  Child child = std::move(found->second);
+  Waiting waiting = std::move(found->second);
   restarting_.erase(found);
-  restart(std::move(child));
+  restart(std::move(waiting.child), waiting.former);
 }
 
 Outcome<void> DynamicSupervisor::terminate_child(const TerminateChild& request) {
   // One that waits for its next start is known by the pid that it had.
   const auto waiting = std::find_if(restarting_.begin(), restarting_.end(), [&](const auto& entry) {
-    const ChildState& child = *entry.second;
-    return request.pid ? child.former == request.pid : child.id == request.id;
+    const Waiting& it = entry.second;
+    return request.pid ? it.former == request.pid : it.child->id == request.id;
   });
   if (waiting != restarting_.end()) {
     restarting_.erase(waiting);
@@ -109,7 +115,7 @@ Outcome<void> DynamicSupervisor::terminate_child(const TerminateChild& request) 
   if (!found) return ExitReason("not_found");
   const Child child = std::move(*found);
   running_.erase(pid);
-  terminate_one(*child);
+  terminate_in_turn({child.get()});
   return {};
 }
 
@@ -118,8 +124,8 @@ std::vector<ChildInfo> DynamicSupervisor::which() const {
   running_.for_each([&](const Pid& pid, const Child& child) {
     all.push_back({child->id, pid, false, child->spec.is_supervisor});
   });
-  for (const auto& [number, child] : restarting_)
-    all.push_back({child->id, Pid{}, true, child->spec.is_supervisor});
+  for (const auto& [number, waiting] : restarting_)
+    all.push_back({waiting.child->id, Pid{}, true, waiting.child->spec.is_supervisor});
   std::sort(all.begin(), all.end(),
             [](const ChildInfo& a, const ChildInfo& b) { return a.pid < b.pid; });
   return all;
@@ -132,8 +138,8 @@ ChildCounts DynamicSupervisor::counts() const {
   running_.for_each([&](const Pid&, const Child& child) {
     ++(child->spec.is_supervisor ? counts.supervisors : counts.workers);
   });
-  for (const auto& [number, child] : restarting_)
-    ++(child->spec.is_supervisor ? counts.supervisors : counts.workers);
+  for (const auto& [number, waiting] : restarting_)
+    ++(waiting.child->spec.is_supervisor ? counts.supervisors : counts.workers);
   return counts;
 }
 
@@ -143,7 +149,7 @@ void DynamicSupervisor::terminate_all() {
   std::vector<ChildState*> children;
   running.for_each([&](const Pid&, const Child& child) { children.push_back(child.get()); });
   std::sort(children.begin(), children.end(),
-            [](const auto* a, const auto* b) { return a->pid < b->pid; });
+            [](const auto* a, const auto* b) { return a->pid() < b->pid(); });
   terminate_together(children);
 }
 

@@ -42,7 +42,8 @@ class StaticSupervisor final : public SupervisorCore {
   std::chrono::nanoseconds pause() const;
   void end_group(const ChildState& child);
   void start_group(const ChildState& child);
-  TryAgain await_try(ChildState& child, bool is_counted);
+  using AwaitingTry = ChildState::AwaitingTry;
+  TryAgain await_try(ChildState& child, AwaitingTry::Does does);
   void pass_on(const ChildState& child);
   RestartPlan plan_for(const ChildState& child) const {
     return restart_plan(options_.strategy, child.position, children_.size());
@@ -92,10 +93,10 @@ ChildState* StaticSupervisor::find(std::string_view id) {
 Outcome<Pid> StaticSupervisor::launch(ChildState& child) {
   Outcome<Pid> pid = start_one(child.spec);
   if (!pid) return pid;
-  child.pid = *pid;
-  child.is_restarting = child.is_counted = false;
-  child.awaited = 0;
-  if (child.pid) running_.insert(child.pid, &child);
+  child.standing = ChildState::Undefined();
+  if (!*pid) return pid;
+  child.standing = ChildState::Running{*pid};
+  running_.insert(*pid, &child);
   return pid;
 }
 
@@ -118,7 +119,7 @@ void StaticSupervisor::child_ended(const Exit& exit) {
   if (!found) return;  // no child of ours, or one that was ended on purpose
   ChildState& child = **found;
   running_.erase(exit.from);
-  child.pid = Pid{};
+  child.standing = ChildState::Undefined();
   if (wants_restart(child.spec, exit.reason)) return restart(child);
   const bool is_significant = child.spec.options.significant;
   if (child.spec.options.restart == Restart::temporary) erase(child.position);
@@ -128,7 +129,7 @@ void StaticSupervisor::child_ended(const Exit& exit) {
 // A significant child has ended for good.
 void StaticSupervisor::check_auto_shutdown() {
   const bool any_left = std::any_of(children_.begin(), children_.end(), [](const auto& child) {
-    return child->spec.options.significant && (child->pid || child->is_restarting);
+    return child->spec.options.significant && (child->pid() || child->is_restarting());
   });
   if (options_.auto_shutdown == AutoShutdown::any_significant ||
       (options_.auto_shutdown == AutoShutdown::all_significant && !any_left)) {
@@ -138,14 +139,11 @@ void StaticSupervisor::check_auto_shutdown() {
 }
 
 void StaticSupervisor::restart(ChildState& child) {
-  if (!intensity_.admit(now_nanoseconds())) {
-    child.is_restarting = false;
-    give_up(*this, child.id);
-  }
+  if (!intensity_.admit(now_nanoseconds())) give_up(*this, child.id);
   const std::chrono::nanoseconds time = pause();
   end_group(child);
   if (time.count() == 0) return start_group(child);
-  send_after(time, self(), await_try(child, true));
+  send_after(time, self(), await_try(child, AwaitingTry::Does::start_group));
 }
 
 // Before the restart that was just counted.
@@ -166,7 +164,8 @@ void StaticSupervisor::end_group(const ChildState& child) {
     if (children_[i]->spec.options.restart == Restart::temporary) erase(i);
   }
   const RestartPlan left = plan_for(child);
-  for (std::size_t i = left.first; i < left.last; ++i) children_[i]->is_restarting = true;
+  for (std::size_t i = left.first; i < left.last; ++i)
+    children_[i]->standing = ChildState::AwaitingGroup();
 }
 
 // Starts those of the group that still wait for it: during a pause some may have been ended for
@@ -175,41 +174,43 @@ void StaticSupervisor::start_group(const ChildState& child) {
   const RestartPlan plan = plan_for(child);
   for (std::size_t i = plan.first; i < plan.last; ++i) {
     ChildState& next = *children_[i];
-    if (!next.is_restarting || next.awaited != 0) continue;
+    if (!std::holds_alternative<ChildState::AwaitingGroup>(next.standing)) continue;
     const Outcome<Pid> pid = launch(next);
     if (pid) continue;
     log_line("child '" + next.id + "' did not start again: " + pid.reason().to_string());
-    send(self(), await_try(next, false));
+    send(self(), await_try(next, AwaitingTry::Does::restart));
     return;
   }
 }
 
 // The child's group is restarting until what is returned comes.
-TryAgain StaticSupervisor::await_try(ChildState& child, bool is_counted) {
-  child.is_counted = is_counted;
-  child.awaited = ++last_try_;
-  return {child.awaited};
+TryAgain StaticSupervisor::await_try(ChildState& child, AwaitingTry::Does does) {
+  child.standing = AwaitingTry{++last_try_, does};
+  return {last_try_};
 }
 
 void StaticSupervisor::try_again(std::uint64_t number) {
-  const auto found = std::find_if(children_.begin(), children_.end(),
-                                  [&](const auto& child) { return child->awaited == number; });
+  const auto found = std::find_if(children_.begin(), children_.end(), [&](const auto& child) {
+    const auto* awaiting = std::get_if<AwaitingTry>(&child->standing);
+    return awaiting && awaiting->number == number;
+  });
   if (found == children_.end()) return;  // its wait has ended otherwise
   ChildState& child = **found;
-  child.awaited = 0;
-  if (std::exchange(child.is_counted, false)) return start_group(child);
+  const AwaitingTry::Does does = std::get<AwaitingTry>(child.standing).does;
+  child.standing = ChildState::AwaitingGroup();
+  if (does == AwaitingTry::Does::start_group) return start_group(child);
   restart(child);
 }
 
 // The child is not to be started again: the others of its group are, when they would have been.
 void StaticSupervisor::pass_on(const ChildState& child) {
-  if (child.awaited == 0) return;
+  const auto* awaiting = std::get_if<AwaitingTry>(&child.standing);
+  if (!awaiting) return;
   const RestartPlan plan = plan_for(child);
   for (std::size_t i = plan.first; i < plan.last; ++i) {
     ChildState& heir = *children_[i];
-    if (!heir.is_restarting || heir.awaited != 0) continue;
-    heir.awaited = child.awaited;
-    heir.is_counted = true;
+    if (!std::holds_alternative<ChildState::AwaitingGroup>(heir.standing)) continue;
+    heir.standing = AwaitingTry{awaiting->number, AwaitingTry::Does::start_group};
     return;
   }
 }
@@ -219,11 +220,12 @@ void StaticSupervisor::terminate_range(std::size_t first, std::size_t last) {
   std::vector<ChildState*> running;
   for (std::size_t i = last; i-- > first;) {
     ChildState& child = *children_[i];
-    child.is_restarting = child.is_counted = false;
-    child.awaited = 0;
-    if (!child.pid) continue;
-    running_.erase(child.pid);
-    running.push_back(&child);
+    if (const Pid pid = child.pid()) {
+      running_.erase(pid);
+      running.push_back(&child);
+    } else {
+      child.standing = ChildState::Undefined();
+    }
   }
   if (!running.empty()) terminate_in_turn(running);
 }
@@ -232,8 +234,8 @@ Outcome<Pid> StaticSupervisor::start(ChildSpec spec) {
   if (auto problem = problem_of(spec, options_.auto_shutdown))
     return ExitReason("bad_child", std::move(*problem));
   if (const ChildState* existing = spec.options.id.empty() ? nullptr : find(spec.options.id)) {
-    return existing->pid ? ExitReason("already_started", existing->pid)
-                         : ExitReason("already_present");
+    return existing->pid() ? ExitReason("already_started", existing->pid())
+                           : ExitReason("already_present");
   }
   ChildState& child = add(std::move(spec));
   Outcome<Pid> pid = launch(child);
@@ -255,8 +257,8 @@ Outcome<void> StaticSupervisor::terminate_child(const TerminateChild& request) {
 Outcome<void> StaticSupervisor::delete_child(const std::string& id) {
   const ChildState* child = find(id);
   if (!child) return ExitReason("not_found");
-  if (child->pid) return ExitReason("running");
-  if (child->is_restarting) return ExitReason("restarting");
+  if (child->pid()) return ExitReason("running");
+  if (child->is_restarting()) return ExitReason("restarting");
   erase(child->position);
   return {};
 }
@@ -264,8 +266,8 @@ Outcome<void> StaticSupervisor::delete_child(const std::string& id) {
 Outcome<Pid> StaticSupervisor::restart_child(const std::string& id) {
   ChildState* child = find(id);
   if (!child) return ExitReason("not_found");
-  if (child->pid) return ExitReason("running");
-  if (child->is_restarting) return ExitReason("restarting");
+  if (child->pid()) return ExitReason("running");
+  if (child->is_restarting()) return ExitReason("restarting");
   return launch(*child);
 }
 
@@ -273,7 +275,7 @@ std::vector<ChildInfo> StaticSupervisor::which() const {
   std::vector<ChildInfo> all;
   all.reserve(children_.size());
   for (const auto& child : children_)
-    all.push_back({child->id, child->pid, child->is_restarting, child->spec.is_supervisor});
+    all.push_back({child->id, child->pid(), child->is_restarting(), child->spec.is_supervisor});
   return all;
 }
 
@@ -282,7 +284,7 @@ ChildCounts StaticSupervisor::counts() const {
   for (const auto& child : children_) {
     ++counts.specs;
     ++(child->spec.is_supervisor ? counts.supervisors : counts.workers);
-    if (child->pid) ++counts.active;
+    if (child->pid()) ++counts.active;
   }
   return counts;
 }

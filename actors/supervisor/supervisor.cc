@@ -59,8 +59,8 @@ constexpr std::chrono::seconds answer_time(1);  // of a hub that may be stuck
 // It was to be killed and has not ended: it does not come to a suspension point, or swallows its
 // exit.
 void report_late(const ChildState& child) {
-  const std::optional<std::string> stack = current_stack_within(child.pid, answer_time);
-  log_line("child '" + child.id + "' " + child.pid.to_string() + " does not end; " +
+  const std::optional<std::string> stack = current_stack_within(child.pid(), answer_time);
+  log_line("child '" + child.id + "' " + child.pid().to_string() + " does not end; " +
            (stack ? "it runs at\n" + *stack : "nothing else runs on its hub any more"));
 }
 
@@ -70,7 +70,7 @@ void report_shutdown_error(const ChildState& child, const ExitReason& reason) {
       (reason.is_quiet() && child.spec.options.restart != Restart::permanent) ||
       (reason == Reason::killed && child.spec.options.shutdown.is_brutal());
   if (!is_expected)
-    log_line("child '" + child.id + "' " + child.pid.to_string() + " ended with " +
+    log_line("child '" + child.id + "' " + child.pid().to_string() + " ended with " +
              reason.to_string() + " at its shutdown");
 }
 
@@ -109,7 +109,7 @@ Termination::Termination(const std::vector<ChildState*>& children)
     : children_(children), late_at_(children.size()) {
   for (const ChildState* child : children_) {
     enter_blocking_call();
-    ends_.add(child->pid, monitor(child->pid));
+    ends_.add(child->pid(), monitor(child->pid()));
   }
 }
 
@@ -118,7 +118,7 @@ bool Termination::wait_for(std::size_t index, Wait wait) {
 }
 
 void Termination::kill(std::size_t index) {
-  exit(child(index).pid, Reason::kill);
+  exit(child(index).pid(), Reason::kill);
   late_at_[index] = clock::now() + late_report_period;
 }
 
@@ -141,7 +141,7 @@ void Termination::wait_for_killed(std::size_t index) {
 // There comes a Down, or its hub does not answer any more. Then its names are freed here, as others
 // are to have them.
 void Termination::abandon(std::size_t index) {
-  const Pid pid = child(index).pid;
+  const Pid pid = child(index).pid();
   send_signal({SignalKind::abandon, self(), pid});
   if (wait_for(index, answer_time)) return;
   demonitor(ends_.monitor_of(index));
@@ -150,16 +150,16 @@ void Termination::abandon(std::size_t index) {
 }
 
 void Termination::note_end(std::size_t index) {
-  unlink(child(index).pid);
+  unlink(child(index).pid());
   report_shutdown_error(child(index), ends_.reason(index));
-  child(index).pid = Pid{};
+  child(index).standing = ChildState::Undefined();
 }
 
 void Termination::end_in_turn() {
   for (std::size_t i = 0; i < children_.size(); ++i) {
     bool has_ended = false;
     if (!shutdown_of(i).is_brutal()) {
-      exit(child(i).pid, Reason::shutdown);
+      exit(child(i).pid(), Reason::shutdown);
       has_ended = wait_for(i, shutdown_of(i).wait());
     }
     if (!has_ended) {
@@ -178,7 +178,7 @@ void Termination::end_together() {
     if (shutdown_of(i).is_brutal()) {
       kill(i);
     } else {
-      exit(child(i).pid, Reason::shutdown);
+      exit(child(i).pid(), Reason::shutdown);
       deadline = std::max(deadline, shutdown_of(i).wait().to_deadline());
     }
   }
@@ -197,8 +197,6 @@ void Termination::end_together() {
 }
 
 }  // namespace
-
-void terminate_one(ChildState& child) { terminate_in_turn({&child}); }
 
 void terminate_in_turn(const std::vector<ChildState*>& children) {
   Termination(children).end_in_turn();

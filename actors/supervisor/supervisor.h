@@ -42,7 +42,8 @@ class Shutdown {
   static Shutdown infinity() { return Shutdown(Kind::infinity, {}); }
 
   bool is_brutal() const { return kind_ == Kind::kill; }
-  Wait wait() const { return kind_ == Kind::after ? Wait(time_) : Wait::forever(); }
+  // How long the child has until it is killed: of a brutal kill no time at all.
+  Wait wait() const { return kind_ == Kind::infinity ? Wait::forever() : Wait(time_); }
 
  private:
   enum class Kind : std::uint8_t { after, kill, infinity };

@@ -6,6 +6,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <variant>
 #include <vector>
 
 #include "greenroom/actors/supervisor/restart_plan.h"
@@ -16,15 +17,36 @@ namespace greenroom::detail {
 
 // A child and where it stands.
 struct ChildState {
+  // OTP's `undefined | restarting | pid`; of a group that is to start again one child waits for a
+  // TryAgain, and the others for that child.
+  struct Undefined {};  // not running, and not to be started again but by a request
+  struct Running {
+    Pid pid;
+  };
+  struct AwaitingGroup {};
+  struct AwaitingTry {
+    enum class Does : std::uint8_t {
+      restart,      // another restart, which counts
+      start_group,  // the restart was counted when its pause began
+    };
+    std::uint64_t number;  // the TryAgain's
+    Does does;
+  };
+
+  // Nobody: it is not running.
+  Pid pid() const {
+    const auto* running = std::get_if<Running>(&standing);
+    return running ? running->pid : Pid{};
+  }
+  bool is_restarting() const {
+    return std::holds_alternative<AwaitingGroup>(standing) ||
+           std::holds_alternative<AwaitingTry>(standing);
+  }
+
   ChildSpec spec;
-  std::string id;              // spec's, or made up
-  Pid pid;                     // nobody: not running
-  Pid former;                  // while is_restarting
-  bool is_restarting = false;  // a restart failed, or waits: to be tried again
-  // Of a group that is to start again one child has these; of others that go with it they are 0.
-  std::uint64_t awaited = 0;  // the number of the TryAgain that is for it
-  bool is_counted = false;    // and that is to start the group only: the restart was counted
-  std::size_t position = 0;   // in start order
+  std::string id;  // spec's, or made up
+  std::variant<Undefined, Running, AwaitingGroup, AwaitingTry> standing;
+  std::size_t position = 0;  // in start order
 };
 
 // Requests to a supervisor.
@@ -91,12 +113,10 @@ struct SupervisorServer {
 
 // Starts it; its pid (nobody, if it ignores its start), or why it did not start.
 Outcome<Pid> start_one(const ChildSpec& spec);
-// Ends it by its Shutdown and waits until it has. A child that does not end even by a kill is
-// reported, with its stack, again and again.
-void terminate_one(ChildState& child);
-// Ends many, each when the one before it has ended.
+// Ends running children by their Shutdown, each when the one before it has ended. **Blocks.** A
+// child that does not end even by a kill is reported, with its stack, again and again.
 void terminate_in_turn(const std::vector<ChildState*>& children);
-// Ends many at once: all are told together and share the longest wait.
+// **Blocks.** Ends running children at once: all are told together and share the longest wait.
 void terminate_together(const std::vector<ChildState*>& children);
 // It ended in a way that its restart type calls for another start.
 bool wants_restart(const ChildSpec& spec, const ExitReason& reason);

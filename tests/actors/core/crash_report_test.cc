@@ -177,7 +177,7 @@ TEST(CrashReport, TellsWhoItWasWithItsParentLinksAndMail) {
   });
 }
 
-TEST(CrashReport, SummarizesAHugeMailboxWithoutReadingAllOfIt) {  // G7
+TEST(CrashReport, SummarizesAHugeMailboxWithoutReadingAllOfIt) {
   in_actor([] {
     Reports reports;
     const Monitored crashed = spawn_monitor([] {
@@ -212,7 +212,7 @@ TEST(CrashReport, HasAJsonForm) {
   });
 }
 
-TEST(CrashReport, IsNotMadeForQuietReasons) {  // G5, X3
+TEST(CrashReport, IsNotMadeForQuietReasons) {
   in_actor([] {
     Reports reports;
     end_of(spawn_monitor([] {}));

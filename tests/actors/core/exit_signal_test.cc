@@ -1,6 +1,7 @@
 // The decision table of exit signals (OTP: "Receiving Exit Signals"), each row with two live
-// actors, from the same and from another hub, to a target in each state; and rules X1-X4. Over 400
-// lines: one table, and how to get a target into each of its states.
+// actors, from the same and from another hub, to a target in each state; and how kills and ends by
+// oneself differ from them. Over 400 lines: one table, and how to get a target into each of its
+// states.
 
 #include <gtest/gtest.h>
 
@@ -364,9 +365,9 @@ TEST(ExitSignalReason, ArrivesWithItsDetail) {
   });
 }
 
-// X1, X2: kill and its echo.
+// A kill arrives as `killed`, and that is what its peers are told.
 
-TEST(ExitSignalKill, PeersOfAKilledActorAreToldKilledAndCanTrapIt) {  // X1
+TEST(ExitSignalKill, PeersOfAKilledActorAreToldKilledAndCanTrapIt) {
   in_actor([] {
     trap_exits();
     const Pid victim = spawn_link([] { sleep(1h); });
@@ -375,7 +376,7 @@ TEST(ExitSignalKill, PeersOfAKilledActorAreToldKilledAndCanTrapIt) {  // X1
   });
 }
 
-TEST(ExitSignalKill, PeersOfAKilledActorDieOfKilled) {  // X1
+TEST(ExitSignalKill, PeersOfAKilledActorDieOfKilled) {
   in_actor([] {
     Pid victim;
     const Monitored peer = spawn_monitor([&] {
@@ -388,7 +389,7 @@ TEST(ExitSignalKill, PeersOfAKilledActorDieOfKilled) {  // X1
   });
 }
 
-TEST(ExitSignalKill, StoppingOneselfWithKillIsTrappableByPeersAsKill) {  // X2
+TEST(ExitSignalKill, StoppingOneselfWithKillIsTrappableByPeersAsKill) {
   in_actor([] {
     trap_exits();
     spawn_link([] { stop(Reason::kill); });
@@ -396,7 +397,7 @@ TEST(ExitSignalKill, StoppingOneselfWithKillIsTrappableByPeersAsKill) {  // X2
   });
 }
 
-TEST(ExitSignalKill, AKilledActorsDestructorsRunButItsLaterCodeDoesNot) {  // X6, as documented
+TEST(ExitSignalKill, AKilledActorsDestructorsRunButItsLaterCodeDoesNot) {
   in_actor([] {
     struct Flag {
       bool& flag;
@@ -417,7 +418,7 @@ TEST(ExitSignalKill, AKilledActorsDestructorsRunButItsLaterCodeDoesNot) {  // X6
   });
 }
 
-TEST(ExitSignalKill, IsAliveIsFalseRightAfterIt) {  // S7
+TEST(ExitSignalKill, IsAliveIsFalseRightAfterIt) {
   on_hubs(2, [] {
     for (const Placement place : {Placement::here, elsewhere()}) {
       const Pid victim = spawn(SpawnOptions{.place = place}, [] {
@@ -475,7 +476,7 @@ TEST(ExitSelf, KillIsKilledEvenIfItTraps) {
   });
 }
 
-// How a body ends (X4).
+// How a body ends.
 
 TEST(End, OfABodyThatReturnsIsNormal) {
   in_actor([] { EXPECT_EQ(end_of(spawn_monitor([] {})), Reason::normal); });
@@ -530,7 +531,7 @@ TEST(End, OfAPromotedGreenletThatThrowsIsError) {
   });
 }
 
-TEST(End, OfAnActorThatSwallowsItsExitForEverIsTold) {  // X6: it is abandoned, not waited for
+TEST(End, OfAnActorThatSwallowsItsExitForEverIsTold) {  // it is abandoned, not waited for
   in_actor([] {
     const Monitored stubborn = spawn_monitor([] {
       for (;;) {

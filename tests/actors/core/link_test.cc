@@ -1,4 +1,5 @@
-// Links: rules L1-L5, and what they promise between hubs.
+// Links: they act both ways, are one however often they are made, answer for the dead, and end by
+// unlink; and what they promise between hubs.
 
 #include <gtest/gtest.h>
 
@@ -35,7 +36,7 @@ class Link : public testing::TestWithParam<Peer> {
 };
 INSTANTIATE_TEST_SUITE_P(Places, Link, testing::Values(Peer::same_hub, Peer::other_hub));
 
-TEST_P(Link, ActsBothWays) {  // L1
+TEST_P(Link, ActsBothWays) {
   on_hubs(2, [] {
     trap_exits();
     const Monitored first = peer();
@@ -53,7 +54,7 @@ TEST_P(Link, ActsBothWays) {  // L1
   });
 }
 
-TEST_P(Link, RepeatedIsOneLink) {  // L1
+TEST_P(Link, RepeatedIsOneLink) {
   on_hubs(2, [] {
     trap_exits();
     const Monitored other = peer();
@@ -68,7 +69,7 @@ TEST_P(Link, RepeatedIsOneLink) {  // L1
   });
 }
 
-TEST_P(Link, MadeByBothIsOneLink) {  // L1
+TEST_P(Link, MadeByBothIsOneLink) {
   on_hubs(2, [] {
     trap_exits();
     const Monitored other = spawn_monitor(SpawnOptions{.place = place()}, [test = self()] {
@@ -86,7 +87,7 @@ TEST_P(Link, MadeByBothIsOneLink) {  // L1
   });
 }
 
-TEST(LinkToSelf, DoesNothing) {  // L1
+TEST(LinkToSelf, DoesNothing) {
   in_actor([] {
     link(self());
     EXPECT_TRUE(process_info(self()).links.empty());
@@ -94,7 +95,7 @@ TEST(LinkToSelf, DoesNothing) {  // L1
   });
 }
 
-TEST_P(Link, OfSpawnLinkIsThereBeforeTheChildsFirstLine) {  // L2
+TEST_P(Link, OfSpawnLinkIsThereBeforeTheChildsFirstLine) {
   on_hubs(2, [] {
     trap_exits();
     for (int i = 0; i < 50; ++i) {
@@ -107,7 +108,7 @@ TEST_P(Link, OfSpawnLinkIsThereBeforeTheChildsFirstLine) {  // L2
   });
 }
 
-TEST_P(Link, OfSpawnLinkEndsTheChildWithItsParent) {  // L2
+TEST_P(Link, OfSpawnLinkEndsTheChildWithItsParent) {
   on_hubs(2, [place = place] {
     Pid child;
     const Monitored parent = spawn_monitor([&] {
@@ -122,7 +123,7 @@ TEST_P(Link, OfSpawnLinkEndsTheChildWithItsParent) {  // L2
   });
 }
 
-TEST_P(Link, ToADeadActorIsTheSignalNoproc) {  // L3, S5
+TEST_P(Link, ToADeadActorIsTheSignalNoproc) {
   on_hubs(2, [] {
     trap_exits();
     const Monitored dead = peer(Reason::normal);
@@ -136,7 +137,7 @@ TEST_P(Link, ToADeadActorIsTheSignalNoproc) {  // L3, S5
   });
 }
 
-TEST_P(Link, ToADeadActorEndsOneThatDoesNotTrap) {  // L3: the signal, never an error at the call
+TEST_P(Link, ToADeadActorEndsOneThatDoesNotTrap) {  // the signal, never an error at the call
   on_hubs(2, [] {
     const Monitored dead = peer(Reason::normal);
     send(dead.pid, Go{});
@@ -153,7 +154,7 @@ TEST_P(Link, ToADeadActorEndsOneThatDoesNotTrap) {  // L3: the signal, never an 
   });
 }
 
-TEST(LinkToNobody, IsTheSignalNoproc) {  // L3
+TEST(LinkToNobody, IsTheSignalNoproc) {
   in_actor([] {
     trap_exits();
     link(Pid{});
@@ -173,7 +174,7 @@ TEST(LinkToNobody, IsNoLinkAmongMany) {
   });
 }
 
-TEST_P(Link, HasNoEffectOnceUnlinkHasReturned) {  // L4
+TEST_P(Link, HasNoEffectOnceUnlinkHasReturned) {
   on_hubs(2, [] {
     trap_exits();
     const Monitored other = peer();
@@ -186,7 +187,7 @@ TEST_P(Link, HasNoEffectOnceUnlinkHasReturned) {  // L4
   });
 }
 
-TEST_P(Link, UnlinkedByOneIsGoneForTheOther) {  // L4
+TEST_P(Link, UnlinkedByOneIsGoneForTheOther) {
   on_hubs(2, [] {
     const Monitored other = peer();
     const Monitored unlinker = spawn_monitor([pid = other.pid] {
@@ -202,7 +203,7 @@ TEST_P(Link, UnlinkedByOneIsGoneForTheOther) {  // L4
   });
 }
 
-TEST_P(Link, ExitAlreadyInTheMailboxStaysThereAfterUnlink) {  // L4
+TEST_P(Link, ExitAlreadyInTheMailboxStaysThereAfterUnlink) {
   on_hubs(2, [] {
     trap_exits();
     const Monitored other = peer();
@@ -214,7 +215,7 @@ TEST_P(Link, ExitAlreadyInTheMailboxStaysThereAfterUnlink) {  // L4
   });
 }
 
-TEST_P(Link, UnlinkWithoutOneDoesNothing) {  // L5
+TEST_P(Link, UnlinkWithoutOneDoesNothing) {
   on_hubs(2, [] {
     trap_exits();
     const Monitored other = peer();
@@ -228,7 +229,7 @@ TEST_P(Link, UnlinkWithoutOneDoesNothing) {  // L5
   });
 }
 
-TEST_P(Link, MadeAgainAfterUnlinkActs) {  // L5
+TEST_P(Link, MadeAgainAfterUnlinkActs) {
   on_hubs(2, [] {
     trap_exits();
     const Monitored other = peer();
@@ -246,7 +247,7 @@ TEST_P(Link, MadeAgainAfterUnlinkActs) {  // L5
 
 // The old link's exit is under way while this actor unlinks and links again. It must not act: the
 // new link is to a dead actor, and says noproc - never "boom".
-TEST(LinkAcrossHubs, AnExitOfTheOldLinkDoesNotActThroughANewOne) {  // L5
+TEST(LinkAcrossHubs, AnExitOfTheOldLinkDoesNotActThroughANewOne) {
   on_hubs(2, [] {
     trap_exits();
     for (int i = 0; i < 50; ++i) {
@@ -273,7 +274,7 @@ TEST(LinkAcrossHubs, AnExitOfTheOldLinkDoesNotActThroughANewOne) {  // L5
 
 // Each unlinks while the other's unlink and link are under way. Whatever comes out, both ends must
 // agree on it.
-TEST(LinkAcrossHubs, BothEndsAgreeAfterCrossingUnlinksAndLinks) {  // L1, L5
+TEST(LinkAcrossHubs, BothEndsAgreeAfterCrossingUnlinksAndLinks) {
   on_hubs(2, [] {
     for (int round = 0; round < 50; ++round) {
       std::atomic<int> arrived{0};
@@ -331,7 +332,7 @@ TEST_P(Link, ManyAreToldOfOneEnd) {
   });
 }
 
-TEST_P(Link, SendsTheMailBeforeTheExit) {  // S3
+TEST_P(Link, SendsTheMailBeforeTheExit) {
   on_hubs(2, [] {
     trap_exits();
     spawn_link(SpawnOptions{.place = place()}, [test = self()] {

@@ -1,4 +1,5 @@
-// receive: rules R1-R4.
+// receive: which message is taken, by which clause, and what stays; time limits; what a parked one
+// looks at.
 
 #include <gtest/gtest.h>
 
@@ -22,7 +23,7 @@ struct B {
   int n = 0;
 };
 
-TEST(Receive, TakesTheOldestMatchAndLeavesTheRestInOrder) {  // R1, S6
+TEST(Receive, TakesTheOldestMatchAndLeavesTheRestInOrder) {
   in_actor([] {
     for (int i = 1; i <= 3; ++i) {
       send(self(), A{i});
@@ -144,7 +145,7 @@ TEST(Receive, WhenItsGuardIsFalseLeavesTheMessage) {
   });
 }
 
-TEST(Receive, AfterZeroLooksAtTheWholeMailboxOnce) {  // R2
+TEST(Receive, AfterZeroLooksAtTheWholeMailboxOnce) {
   in_actor([] {
     EXPECT_TRUE(receive([](A) { return false; }, after(0s, [] { return true; })));
     for (int i = 0; i < 1000; ++i) send(self(), B{i});
@@ -155,7 +156,7 @@ TEST(Receive, AfterZeroLooksAtTheWholeMailboxOnce) {  // R2
   });
 }
 
-TEST(Receive, AfterEndsAWaitForMailThatDoesNotMatch) {  // R2
+TEST(Receive, AfterEndsAWaitForMailThatDoesNotMatch) {
   in_actor([] {
     const Pid noise = spawn([test = self()] {
       for (;;) {
@@ -176,7 +177,7 @@ TEST(Receive, AfterTakesATimePointToo) {
   });
 }
 
-TEST(Receive, AfterForeverNeverComes) {  // R2
+TEST(Receive, AfterForeverNeverComes) {
   in_actor([] {
     spawn([test = self()] {
       for (int i = 0; i < 10; ++i) yield();
@@ -190,8 +191,9 @@ TEST(Receive, OnlyAfterIsASleep) {
   in_actor([] { EXPECT_EQ(receive(after(1ms, [] { return 3; })), 3); });
 }
 
-TEST(Receive, ParkedGoesOnWhereItStoppedAndTakesWhatComesThen) {  // R3: what was seen is not
-  in_actor([] {                                                   // looked at again
+TEST(Receive, ParkedGoesOnWhereItStoppedAndTakesWhatComesThen) {
+  // What was seen is not looked at again.
+  in_actor([] {
     for (int i = 0; i < 100; ++i) send(self(), i);
     int looks = 0;
     spawn([test = self()] {
@@ -234,7 +236,7 @@ TEST(Receive, TheCatchAllMayHaveAGuard) {
   });
 }
 
-TEST(Receive, TheCatchAllSeesNoRuntimeSignals) {  // R4
+TEST(Receive, TheCatchAllSeesNoRuntimeSignals) {
   on_hubs(2, [] {
     const Pid there = spawn(SpawnOptions{.place = elsewhere()}, [] { receive([](Go) {}); });
     link(there);

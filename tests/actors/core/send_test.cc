@@ -1,4 +1,4 @@
-// send: rules S2-S6, and what cannot be sent at all.
+// send: the order of mail and signals, what is dropped, and what cannot be sent at all.
 
 #include <gtest/gtest.h>
 
@@ -98,12 +98,12 @@ TEST(Send, ByNameAndFromAThreadWithoutAHubWork) {
     std::thread foreign([test = self(), hold = std::move(hold)] {
       for (int i = 0; i < 1000; ++i) send(test, i);
     });
-    for (int i = 0; i < 1000; ++i) EXPECT_EQ(next<int>(), i);  // S2
+    for (int i = 0; i < 1000; ++i) EXPECT_EQ(next<int>(), i);
     foreign.join();
   });
 }
 
-TEST(Send, ToTheDeadDestroysTheMessage) {  // S5
+TEST(Send, ToTheDeadDestroysTheMessage) {
   on_hubs(2, [] {
     for (const Placement place : {Placement::here, elsewhere()}) {
       const Monitored dead = spawn_monitor(SpawnOptions{.place = place}, [] {});
@@ -132,7 +132,7 @@ TEST(Send, MailThatIsNotReadIsDestroyedWithTheActor) {
   });
 }
 
-TEST(Send, FromManyToOneKeepsEachSendersOrder) {  // S2
+TEST(Send, FromManyToOneKeepsEachSendersOrder) {
   on_hubs(2, [] {
     constexpr int senders = 8;
     constexpr int messages = 500;
@@ -164,7 +164,7 @@ class SignalOrder : public testing::TestWithParam<Peer> {
 };
 INSTANTIATE_TEST_SUITE_P(Places, SignalOrder, testing::Values(Peer::same_hub, Peer::other_hub));
 
-TEST_P(SignalOrder, MailComesBeforeATrappedExitThatWasSentLater) {  // S3
+TEST_P(SignalOrder, MailComesBeforeATrappedExitThatWasSentLater) {
   on_hubs(2, [] {
     const Monitored target = spawn_monitor(SpawnOptions{.place = place()}, [] {
       trap_exits();
@@ -183,7 +183,7 @@ TEST_P(SignalOrder, MailComesBeforeATrappedExitThatWasSentLater) {  // S3
   });
 }
 
-TEST_P(SignalOrder, AnUntrappedExitActsWhileMailIsUnread) {  // S3: reception, not consumption
+TEST_P(SignalOrder, AnUntrappedExitActsWhileMailIsUnread) {  // reception counts, not consumption
   on_hubs(2, [] {
     const Monitored target =
         spawn_monitor(SpawnOptions{.place = place()}, [] { receive([](Go) {}); });
@@ -194,7 +194,7 @@ TEST_P(SignalOrder, AnUntrappedExitActsWhileMailIsUnread) {  // S3: reception, n
   });
 }
 
-TEST_P(SignalOrder, AnExitActsThoughMailHasWokenTheReceiverBefore) {  // S3
+TEST_P(SignalOrder, AnExitActsThoughMailHasWokenTheReceiverBefore) {
   on_hubs(2, [] {
     const Monitored target =
         spawn_monitor(SpawnOptions{.place = place()}, [] { receive([](Go) {}); });
@@ -206,7 +206,7 @@ TEST_P(SignalOrder, AnExitActsThoughMailHasWokenTheReceiverBefore) {  // S3
   });
 }
 
-TEST_P(SignalOrder, AnExitActsAtAYieldWithoutAReceive) {  // S4
+TEST_P(SignalOrder, AnExitActsAtAYieldWithoutAReceive) {
   on_hubs(2, [] {
     const Monitored target = spawn_monitor(SpawnOptions{.place = place()}, [] {
       for (;;) yield();
@@ -216,7 +216,7 @@ TEST_P(SignalOrder, AnExitActsAtAYieldWithoutAReceive) {  // S4
   });
 }
 
-TEST_P(SignalOrder, ProcessInfoSeesWhatWasSentBefore) {  // S8
+TEST_P(SignalOrder, ProcessInfoSeesWhatWasSentBefore) {
   on_hubs(2, [] {
     const Pid target = spawn(SpawnOptions{.place = place()}, [] { receive([](Go) {}); });
     for (int i = 0; i < 7; ++i) send(target, i);

@@ -130,7 +130,7 @@ TEST(Placement, ActorsOfOwnThreadsTalkToEachOther) {
 
 // Pids of actors that have not arrived yet.
 
-TEST(RemoteSpawn, GetsTheMailThatWasSentBeforeItArrivedInOrder) {  // S2
+TEST(RemoteSpawn, GetsTheMailThatWasSentBeforeItArrivedInOrder) {
   on_hubs(2, [] {
     for (int round = 0; round < 100; ++round) {
       const Monitored actor = spawn_monitor(SpawnOptions{.place = elsewhere()}, [test = self()] {

@@ -1,4 +1,5 @@
-// Names: rules N1-N4 (N5 is for groups), S10 (the order at death), S11.
+// Names: who may take one, when it is free again, and what is sent to it; at a death names are free
+// before anybody is told.
 
 #include <gtest/gtest.h>
 
@@ -54,7 +55,7 @@ TEST_P(Name, FindsItsActor) {
   });
 }
 
-TEST_P(Name, ThatIsTakenIsRefused) {  // N1
+TEST_P(Name, ThatIsTakenIsRefused) {
   on_hubs(2, [] {
     const Pid first = waiting("worker");
     const Pid second = waiting();
@@ -65,7 +66,7 @@ TEST_P(Name, ThatIsTakenIsRefused) {  // N1
   });
 }
 
-TEST_P(Name, OfADeadActorIsRefused) {  // N1
+TEST_P(Name, OfADeadActorIsRefused) {
   on_hubs(2, [] {
     const Pid dead = waiting();
     send(dead, Go{});
@@ -75,7 +76,7 @@ TEST_P(Name, OfADeadActorIsRefused) {  // N1
   });
 }
 
-TEST_P(Name, OfAnExitingActorIsRefused) {  // N1
+TEST_P(Name, OfAnExitingActorIsRefused) {
   on_hubs(2, [] {
     const Pid dying = spawn(SpawnOptions{.place = place()}, [] {
       const Uncancellable until_told;
@@ -89,14 +90,14 @@ TEST_P(Name, OfAnExitingActorIsRefused) {  // N1
   });
 }
 
-TEST(NameThatIsEmpty, IsRefused) {  // N1
+TEST(NameThatIsEmpty, IsRefused) {
   in_actor([] {
     EXPECT_THROW(register_name(""), BadName);
     EXPECT_EQ(whereis(""), std::nullopt);
   });
 }
 
-TEST_P(Name, MayBeOneOfSeveral) {  // the documented deviation from N1
+TEST_P(Name, MayBeOneOfSeveral) {  // in Erlang an actor has one at most
   on_hubs(2, [] {
     const Pid actor = waiting("first");
     register_name("second", actor);
@@ -109,7 +110,7 @@ TEST_P(Name, MayBeOneOfSeveral) {  // the documented deviation from N1
   });
 }
 
-TEST_P(Name, IsFreeWhenTheDownAndTheExitAreThere) {  // N2, S10
+TEST_P(Name, IsFreeWhenTheDownAndTheExitAreThere) {
   on_hubs(2, [] {
     trap_exits();
     for (int i = 0; i < 200; ++i) {
@@ -126,7 +127,7 @@ TEST_P(Name, IsFreeWhenTheDownAndTheExitAreThere) {  // N2, S10
   });
 }
 
-TEST_P(Name, IsFreeAfterUnregister) {  // N2
+TEST_P(Name, IsFreeAfterUnregister) {
   on_hubs(2, [] {
     const Pid first = waiting("worker");
     unregister_name("worker");
@@ -140,11 +141,11 @@ TEST_P(Name, IsFreeAfterUnregister) {  // N2
   });
 }
 
-TEST(NameOfNobody, CannotBeUnregistered) {  // N2
+TEST(NameOfNobody, CannotBeUnregistered) {
   in_actor([] { EXPECT_THROW(unregister_name("nobody"), BadName); });
 }
 
-TEST_P(Name, MailSentBeforeUnregisterStillArrives) {  // N3
+TEST_P(Name, MailSentBeforeUnregisterStillArrives) {
   on_hubs(2, [] {
     struct Stop {};
     // It has the name until it is told to stop, which it hears only after the first.
@@ -167,7 +168,7 @@ TEST_P(Name, IsThereBeforeTheFirstLine) {
   });
 }
 
-TEST_P(Name, ThatIsTakenRefusesTheSpawnAndNothingIsLeft) {  // N4
+TEST_P(Name, ThatIsTakenRefusesTheSpawnAndNothingIsLeft) {
   on_hubs(2, [] {
     const Pid first = waiting("worker");
     const Placement there = place();
@@ -188,7 +189,7 @@ struct Quiet {
   void handle(Go) {}
 };
 
-TEST_P(Name, ThatIsTakenRefusesAServerWithWhoHasIt) {  // N4
+TEST_P(Name, ThatIsTakenRefusesAServerWithWhoHasIt) {
   on_hubs(2, [] {
     const SpawnOptions options{.name = "server", .place = place()};
     const auto first = start<Quiet>(options);
@@ -205,7 +206,7 @@ TEST_P(Name, ThatIsTakenRefusesAServerWithWhoHasIt) {  // N4
   });
 }
 
-TEST(NameOfNobody, IsAnErrorToSendToAndADeadPidIsNot) {  // S11
+TEST(NameOfNobody, IsAnErrorToSendToAndADeadPidIsNot) {
   in_actor([] {
     try {
       send("nobody", 1);
@@ -220,7 +221,7 @@ TEST(NameOfNobody, IsAnErrorToSendToAndADeadPidIsNot) {  // S11
   });
 }
 
-TEST(NameRace, OneOfManyThreadsWins) {  // N1: checked and claimed in one step
+TEST(NameRace, OneOfManyThreadsWins) {  // checked and claimed in one step
   on_hubs(2, [] {
     std::vector<Monitored> rivals;
     auto won = std::make_shared<std::atomic<int>>(0);

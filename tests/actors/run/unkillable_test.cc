@@ -1,4 +1,4 @@
-// What a supervisor does with a child that a kill does not end: rule U15.
+// What a supervisor does with a child that a kill does not end.
 #include <gtest/gtest.h>
 
 #include <atomic>

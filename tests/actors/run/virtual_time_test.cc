@@ -40,7 +40,7 @@ std::chrono::nanoseconds time_of(F f) {
   return clock::now() - before;
 }
 
-TEST_P(VirtualTime, AfterCountsFromTheStartWhateverComesMeanwhile) {  // R2
+TEST_P(VirtualTime, AfterCountsFromTheStartWhateverComesMeanwhile) {
   simulate([] {
     spawn(SpawnOptions{.place = Placement::next_hub}, [test = self()] {
       for (int i = 0; i < 30; ++i) {
@@ -52,7 +52,7 @@ TEST_P(VirtualTime, AfterCountsFromTheStartWhateverComesMeanwhile) {  // R2
   });
 }
 
-TEST_P(VirtualTime, SendAfterComesAfterItsTime) {  // T1
+TEST_P(VirtualTime, SendAfterComesAfterItsTime) {
   simulate([] {
     send_after(3s, self(), 3);
     send_after(1s, self(), 1);
@@ -61,7 +61,7 @@ TEST_P(VirtualTime, SendAfterComesAfterItsTime) {  // T1
   });
 }
 
-TEST_P(VirtualTime, CancelTimerTellsExactlyWhatWasLeft) {  // T3
+TEST_P(VirtualTime, CancelTimerTellsExactlyWhatWasLeft) {
   simulate([] {
     const TimerRef timer = send_after(10s, self(), 1);
     sleep(3s);
@@ -90,7 +90,7 @@ struct Sleeper {
   }
 };
 
-TEST_P(VirtualTime, ACallTimesOutAfterItsTimeOrFiveSeconds) {  // V1
+TEST_P(VirtualTime, ACallTimesOutAfterItsTimeOrFiveSeconds) {
   simulate([] {
     const auto server = start<Sleeper>(SpawnOptions{.place = Placement::next_hub});
     EXPECT_EQ(
@@ -139,7 +139,7 @@ ChildSpec ends_after(std::chrono::nanoseconds time) {
   });
 }
 
-TEST_P(VirtualTime, ARestartExactlyAPeriodAgoStillCounts) {  // U7
+TEST_P(VirtualTime, ARestartExactlyAPeriodAgoStillCounts) {
   simulate([] {
     trap_exits();
     const Pid tree =
@@ -149,7 +149,7 @@ TEST_P(VirtualTime, ARestartExactlyAPeriodAgoStillCounts) {  // U7
   });
 }
 
-TEST_P(VirtualTime, ARestartOneMillisecondBeforeThePeriodDoesNot) {  // U7
+TEST_P(VirtualTime, ARestartOneMillisecondBeforeThePeriodDoesNot) {
   simulate([] {
     trap_exits();
     const Pid tree = start_supervisor(
@@ -223,7 +223,7 @@ void expect_events_after(std::chrono::nanoseconds time, const std::string& text)
   EXPECT_EQ(time_of([&] { EXPECT_EQ(probe::events(count), text); }), time) << text;
 }
 
-TEST_P(VirtualTime, AOneForAllGroupEndsBeforeItsBackoffAndStartsAfterIt) {  // U9
+TEST_P(VirtualTime, AOneForAllGroupEndsBeforeItsBackoffAndStartsAfterIt) {
   simulate([] {
     const Pid tree = start_group(Strategy::one_for_all);
     probe::crash("b");
@@ -235,7 +235,7 @@ TEST_P(VirtualTime, AOneForAllGroupEndsBeforeItsBackoffAndStartsAfterIt) {  // U
   });
 }
 
-TEST_P(VirtualTime, ARestForOneGroupEndsBeforeItsBackoffAndStartsAfterIt) {  // U9
+TEST_P(VirtualTime, ARestForOneGroupEndsBeforeItsBackoffAndStartsAfterIt) {
   simulate([] {
     const Pid tree = start_group(Strategy::rest_for_one);
     probe::crash("b");
@@ -247,7 +247,7 @@ TEST_P(VirtualTime, ARestForOneGroupEndsBeforeItsBackoffAndStartsAfterIt) {  // 
   });
 }
 
-TEST_P(VirtualTime, AnEarlierChildsCrashTakesTheBackoffOfALaterOneOver) {  // U9
+TEST_P(VirtualTime, AnEarlierChildsCrashTakesTheBackoffOfALaterOneOver) {
   simulate([] {
     const Pid tree = start_group(Strategy::rest_for_one);
     probe::crash("c");
@@ -262,7 +262,7 @@ TEST_P(VirtualTime, AnEarlierChildsCrashTakesTheBackoffOfALaterOneOver) {  // U9
   });
 }
 
-TEST_P(VirtualTime, AChildThatIsEndedDuringTheBackoffIsLeftOutOfTheGroup) {  // U9
+TEST_P(VirtualTime, AChildThatIsEndedDuringTheBackoffIsLeftOutOfTheGroup) {
   simulate([] {
     const Pid tree = start_group(Strategy::one_for_all);
     probe::crash("b");
@@ -283,7 +283,7 @@ TEST_P(VirtualTime, AChildThatIsEndedDuringTheBackoffIsLeftOutOfTheGroup) {  // 
   });
 }
 
-TEST_P(VirtualTime, AChildThatIsAddedDuringTheBackoffIsNoPartOfTheGroup) {  // U9
+TEST_P(VirtualTime, AChildThatIsAddedDuringTheBackoffIsNoPartOfTheGroup) {
   simulate([] {
     const Pid tree = start_group(Strategy::one_for_all);
     probe::crash("b");
@@ -298,7 +298,7 @@ TEST_P(VirtualTime, AChildThatIsAddedDuringTheBackoffIsNoPartOfTheGroup) {  // U
   });
 }
 
-TEST_P(VirtualTime, AChildThatIsAddedDuringTheBackoffKeepsItsOwn) {  // U9
+TEST_P(VirtualTime, AChildThatIsAddedDuringTheBackoffKeepsItsOwn) {
   simulate([] {
     const Pid tree = start_group(Strategy::rest_for_one);
     probe::crash("b");
@@ -314,7 +314,7 @@ TEST_P(VirtualTime, AChildThatIsAddedDuringTheBackoffKeepsItsOwn) {  // U9
   });
 }
 
-TEST_P(VirtualTime, AChildThatDoesNotEndIsKilledAfterItsShutdownTime) {  // U12
+TEST_P(VirtualTime, AChildThatDoesNotEndIsKilledAfterItsShutdownTime) {
   simulate([] {
     trap_exits();
     const Pid tree = start_supervisor(supervisor(
@@ -329,7 +329,7 @@ TEST_P(VirtualTime, AChildThatDoesNotEndIsKilledAfterItsShutdownTime) {  // U12
   });
 }
 
-TEST_P(VirtualTime, ADynamicSupervisorsChildrenShareOneShutdownTime) {  // U14
+TEST_P(VirtualTime, ADynamicSupervisorsChildrenShareOneShutdownTime) {
   simulate([] {
     trap_exits();
     const Pid tree = start_supervisor(dynamic_supervisor({}));
@@ -346,7 +346,7 @@ TEST_P(VirtualTime, ADynamicSupervisorsChildrenShareOneShutdownTime) {  // U14
   });
 }
 
-TEST_P(VirtualTime, AChildThatNotEvenAKillEndsIsReportedAndWaitedFor) {  // U15
+TEST_P(VirtualTime, AChildThatNotEvenAKillEndsIsReportedAndWaitedFor) {
   simulate([] {
     trap_exits();
     const Pid tree = start_supervisor(

@@ -29,7 +29,7 @@ struct Diligent {
   std::string handle(Dump) { return dump(); }
 };
 
-TEST_P(Server, SeesThatACallersTimeIsOverWithoutEverParking) {  // V4
+TEST_P(Server, SeesThatACallersTimeIsOverWithoutEverParking) {
   on_hubs(2, [] {
     const auto server = start<Diligent>(SpawnOptions{.place = place()});
     const auto before = clock::now();

@@ -34,7 +34,7 @@ struct Fragile {
   std::vector<ReplyTo<int>> kept;
 };
 
-TEST_P(ServerEnd, FreesTheNameBeforeTheCallerIsTold) {  // N2, S10
+TEST_P(ServerEnd, FreesTheNameBeforeTheCallerIsTold) {
   on_hubs(2, [] {
     for (int i = 0; i < 200; ++i) {
       const std::chrono::nanoseconds last_words = i < 5 ? 2ms : 1ns;
@@ -146,7 +146,7 @@ struct Traps {
   Pid test;
 };
 
-TEST(ServerParent, IsWhoStartedItWithALink) {  // V6
+TEST(ServerParent, IsWhoStartedItWithALink) {
   in_actor([] {
     trap_exits();
     const auto server = start_link<Traps>(self());
@@ -156,7 +156,7 @@ TEST(ServerParent, IsWhoStartedItWithALink) {  // V6
   });
 }
 
-TEST(ServerParent, IsNobodyWithoutALink) {  // V6
+TEST(ServerParent, IsNobodyWithoutALink) {
   in_actor([] {
     const auto server = start<Traps>(self());
     exit(server.pid(), Reason::shutdown);

@@ -162,7 +162,7 @@ struct Peeks {
   std::vector<std::string> handle(const Seen&) { return seen; }
 };
 
-TEST(Handlers, ReceiveNothingThatIsForOtherHandlers) {  // R4
+TEST(Handlers, ReceiveNothingThatIsForOtherHandlers) {
   in_actor([] {
     const auto server = start<Peeks>();
     const auto asker = green::spawn([&] { return call(server, Get{}); });

@@ -1,4 +1,4 @@
-// Servers: how they start (G1-G3), how they end, and how they are found by name.
+// Servers: how they start, how they end, and how they are found by name.
 
 #include <gtest/gtest.h>
 
@@ -33,7 +33,7 @@ struct Terminates {
   void terminate(const ExitReason& reason) { send(test, reason); }
 };
 
-TEST(Terminate, RunsAtAStopAndAtAThrow) {  // V7
+TEST(Terminate, RunsAtAStopAndAtAThrow) {
   in_actor([] {
     auto server = start<Terminates<Trap::no>>(self());
     cast(server, Terminates<Trap::no>::Stop{});
@@ -44,7 +44,7 @@ TEST(Terminate, RunsAtAStopAndAtAThrow) {  // V7
   });
 }
 
-TEST(Terminate, DoesNotRunAtAKillNorAtAnExitThatIsNotTrapped) {  // V7
+TEST(Terminate, DoesNotRunAtAKillNorAtAnExitThatIsNotTrapped) {
   in_actor([] {
     const auto trapping = start<Terminates<Trap::yes>>(self());
     exit(trapping.pid(), Reason::kill);
@@ -56,7 +56,7 @@ TEST(Terminate, DoesNotRunAtAKillNorAtAnExitThatIsNotTrapped) {  // V7
   });
 }
 
-TEST(Terminate, RunsAtTheParentsExitWhichIsNotHandedOn) {  // V6, V7
+TEST(Terminate, RunsAtTheParentsExitWhichIsNotHandedOn) {
   in_actor([] {
     Pid server;
     const Monitored parent = spawn_monitor([&, test = self()] {
@@ -75,7 +75,7 @@ TEST(Terminate, RunsAtTheParentsExitWhichIsNotHandedOn) {  // V6, V7
   });
 }
 
-TEST(Terminate, RunsWhenTheParentSaysShutdown) {  // V6: as a supervisor does it
+TEST(Terminate, RunsWhenTheParentSaysShutdown) {  // as a supervisor does it
   in_actor([] {
     trap_exits();
     const auto server = start_link<Terminates<Trap::yes>>(self());
@@ -85,7 +85,7 @@ TEST(Terminate, RunsWhenTheParentSaysShutdown) {  // V6: as a supervisor does it
   });
 }
 
-TEST(Terminate, AnExitOfAnotherThanTheParentIsHandled) {  // V6
+TEST(Terminate, AnExitOfAnotherThanTheParentIsHandled) {
   in_actor([] {
     const auto server = start<Terminates<Trap::yes>>(self());
     const Pid other = spawn([pid = server.pid()] { exit(pid, ExitReason("boom")); });
@@ -107,7 +107,7 @@ struct ThrowsInTerminate {
   ReplyTo<int> held = {};
 };
 
-TEST(Terminate, ThatThrowsGivesTheReasonAndStillAnswers) {  // V8
+TEST(Terminate, ThatThrowsGivesTheReasonAndStillAnswers) {
   in_actor([] {
     const auto server = start<ThrowsInTerminate>();
     const MonitorRef ref = monitor(server.pid());
@@ -160,7 +160,7 @@ struct Slow {
   void handle(Go) {}
 };
 
-TEST_P(Server, StartReturnsWhenTheConstructorIsDone) {  // G1
+TEST_P(Server, StartReturnsWhenTheConstructorIsDone) {
   on_hubs(2, [] {
     green::Event gate;
     bool is_started = false;
@@ -189,7 +189,7 @@ struct CannotStart {
   void terminate(const ExitReason&) { ADD_FAILURE() << "terminate without a state"; }
 };
 
-TEST_P(Server, StartThatFailsTellsWhyAndTheChildHasEnded) {  // G1, G3
+TEST_P(Server, StartThatFailsTellsWhyAndTheChildHasEnded) {
   on_hubs(2, [] {
     trap_exits();
     const std::size_t before = processes().size();
@@ -212,7 +212,7 @@ TEST_P(Server, StartThatFailsTellsWhyAndTheChildHasEnded) {  // G1, G3
   });
 }
 
-TEST_P(Server, StartLinkThatFailsDoesNotHurtAStarterThatDoesNotTrap) {  // G3
+TEST_P(Server, StartLinkThatFailsDoesNotHurtAStarterThatDoesNotTrap) {
   on_hubs(2, [] {
     for (int i = 0; i < 20; ++i) {
       EXPECT_EQ(reason_of<StartError>([] {
@@ -224,7 +224,7 @@ TEST_P(Server, StartLinkThatFailsDoesNotHurtAStarterThatDoesNotTrap) {  // G3
   });
 }
 
-TEST_P(Server, ThatIsKilledInItsConstructorFailsTheStart) {  // G1
+TEST_P(Server, ThatIsKilledInItsConstructorFailsTheStart) {
   on_hubs(2, [] {
     green::Event gate;
     auto starter = green::spawn([&, place = place(), test = self()] {
@@ -235,7 +235,7 @@ TEST_P(Server, ThatIsKilledInItsConstructorFailsTheStart) {  // G1
   });
 }
 
-TEST_P(Server, WhoseStartTimesOutIsKilled) {  // G2
+TEST_P(Server, WhoseStartTimesOutIsKilled) {
   on_hubs(2, [] {
     trap_exits();
     green::Event gate;

@@ -139,7 +139,7 @@ struct StopsWithReply {
   void terminate(const ExitReason& reason) { send(test, reason); }
 };
 
-TEST_P(Server, MayReplyAndStop) {  // V8
+TEST_P(Server, MayReplyAndStop) {
   on_hubs(2, [] {
     const auto server = start<StopsWithReply>(SpawnOptions{.place = place()}, self());
     const MonitorRef ref = monitor(server.pid());
@@ -163,7 +163,7 @@ struct Ring {
   }
 };
 
-TEST(Deadlock, OfACallToOneselfIsCallingSelf) {  // V1
+TEST(Deadlock, OfACallToOneselfIsCallingSelf) {
   in_actor([] {
     const auto server = start<Ring>();
     call(server, Ring::Meet{server});

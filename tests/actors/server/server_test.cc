@@ -1,5 +1,5 @@
-// Servers: calls, casts, other messages, and what handlers may do. Rules V1-V8 of gen_server, with
-// server_reply_test and server_life_test.
+// Servers: calls, casts, other messages, and what handlers may do, as gen_server.
+// Replies are in server_reply_test, starts and ends in server_life_test.
 
 #include <gtest/gtest.h>
 
@@ -33,7 +33,7 @@ TEST_P(Server, AnswersCallsAndTakesCastsInOrder) {
   });
 }
 
-TEST_P(Server, CallOfADeadOneIsNoproc) {  // V1
+TEST_P(Server, CallOfADeadOneIsNoproc) {
   on_hubs(2, [] {
     const auto server = desk();
     end(server.pid());
@@ -44,7 +44,7 @@ TEST_P(Server, CallOfADeadOneIsNoproc) {  // V1
   });
 }
 
-TEST_P(Server, CallOfOneThatEndsFailsWithItsReason) {  // V1
+TEST_P(Server, CallOfOneThatEndsFailsWithItsReason) {
   on_hubs(2, [] {
     auto server = desk();
     const ExitReason thrown = try_call(server, Desk::Throw{}).reason();
@@ -63,7 +63,7 @@ TEST_P(Server, CallOfOneThatEndsFailsWithItsReason) {  // V1
   });
 }
 
-TEST_P(Server, CallsThatWaitInItsMailboxFailWithItsReasonToo) {  // V1
+TEST_P(Server, CallsThatWaitInItsMailboxFailWithItsReasonToo) {
   on_hubs(2, [] {
     const auto server = desk();
     cast(server, Desk::Wait{});
@@ -78,7 +78,7 @@ TEST_P(Server, CallsThatWaitInItsMailboxFailWithItsReasonToo) {  // V1
   });
 }
 
-TEST_P(Server, AnUncaughtCallErrorIsTheCallersReason) {  // V1
+TEST_P(Server, AnUncaughtCallErrorIsTheCallersReason) {
   on_hubs(2, [] {
     const auto server = desk();
     const Monitored caller = spawn_monitor([&] { call(server, Desk::Stop{ExitReason("closed")}); });
@@ -86,7 +86,7 @@ TEST_P(Server, AnUncaughtCallErrorIsTheCallersReason) {  // V1
   });
 }
 
-TEST_P(Server, CallTimesOutAndTheServerGoesOn) {  // V4
+TEST_P(Server, CallTimesOutAndTheServerGoesOn) {
   on_hubs(2, [] {
     const auto server = desk();
     EXPECT_EQ(try_call(server, Desk::Wait{}, 5ms).reason(), Reason::timeout);
@@ -99,7 +99,7 @@ TEST_P(Server, CallTimesOutAndTheServerGoesOn) {  // V4
   });
 }
 
-TEST(ServerReply, ThatHasArrivedBeatsTheDeadline) {  // V2
+TEST(ServerReply, ThatHasArrivedBeatsTheDeadline) {
   in_actor([] {
     const auto server = start<Desk>();
     for (bool is_in_time = false; !is_in_time;) {
@@ -127,7 +127,7 @@ TEST_P(Server, CallWithoutWaitingIsAPoll) {
   });
 }
 
-TEST_P(Server, CastNeverFails) {  // V5
+TEST_P(Server, CastNeverFails) {
   on_hubs(2, [] {
     const auto server = desk();
     end(server.pid());
@@ -158,7 +158,7 @@ TEST_P(Server, CallFromAForeignThreadWorks) {
   });
 }
 
-TEST_P(Server, CallFromAForeignThreadOfADeadOneIsNoproc) {  // V1
+TEST_P(Server, CallFromAForeignThreadOfADeadOneIsNoproc) {
   on_hubs(2, [] {
     const auto server = desk();
     end(server.pid());
@@ -195,7 +195,7 @@ struct Watchful {
   }
 };
 
-TEST_P(Server, CanAskWhetherTheCallerHasTimedOut) {  // V4
+TEST_P(Server, CanAskWhetherTheCallerHasTimedOut) {
   on_hubs(2, [] {
     green::Event gate;
     const auto server = start<Watchful>(SpawnOptions{.place = place()}, &gate, self());
@@ -307,7 +307,7 @@ TEST_P(Server, CallOfTheWrongTypeFailsAndTheServerLives) {
   });
 }
 
-TEST_P(Server, WithoutAHandlerForAMessageDropsItAndLives) {  // V9
+TEST_P(Server, WithoutAHandlerForAMessageDropsItAndLives) {
   on_hubs(2, [] {
     const auto server = desk();
     send(server.pid(), 1.5);
@@ -340,7 +340,7 @@ TEST(Handler, ItsDetachedTimeoutEndsWithIt) {
   });
 }
 
-TEST(Handler, MayReceiveWhatItWaitsForAndLeavesRequestsAlone) {  // R4
+TEST(Handler, MayReceiveWhatItWaitsForAndLeavesRequestsAlone) {
   in_actor([] {
     const auto server = start<Desk>();
     auto waiting = green::spawn([&] { return call(server, Desk::Wait{}); });

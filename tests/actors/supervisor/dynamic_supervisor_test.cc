@@ -1,5 +1,5 @@
-// Supervisors whose children are started one by one: U7, U14, U17 for them, and move-only
-// arguments.
+// Supervisors whose children are started one by one: restarts and their intensity, the end,
+// requests, and move-only arguments.
 
 #include <gtest/gtest.h>
 
@@ -62,7 +62,7 @@ TEST(DynamicSupervisor, StartsAnyNumberOfChildrenEvenOfOneId) {
   });
 }
 
-TEST(DynamicSupervisor, RestartsByRestartType) {  // U6
+TEST(DynamicSupervisor, RestartsByRestartType) {
   in_trapping_actor([] {
     const Pid tree = start_supervisor(dynamic_supervisor({.intensity = 100}));
     send(start_worker(tree), End{Reason::normal});
@@ -79,7 +79,7 @@ TEST(DynamicSupervisor, RestartsByRestartType) {  // U6
   });
 }
 
-TEST(DynamicSupervisor, GivesUpWhenItsIntensityIsReached) {  // U7
+TEST(DynamicSupervisor, GivesUpWhenItsIntensityIsReached) {
   in_trapping_actor([] {
     const Pid tree = start_supervisor(dynamic_supervisor({.intensity = 2, .period = 1h}));
     const Pid bystander = start_worker(tree);
@@ -173,7 +173,7 @@ TEST(DynamicSupervisor, TerminatesOneByPidOrById) {
   });
 }
 
-TEST(DynamicSupervisor, HasNeitherDeleteNorRestart) {  // U17
+TEST(DynamicSupervisor, HasNeitherDeleteNorRestart) {
   in_trapping_actor([] {
     const Pid tree = start_supervisor(dynamic_supervisor({}));
     EXPECT_EQ(reason_of<ChildError>([&] { delete_child(tree, "x"); }), ExitReason("not_static"));
@@ -182,7 +182,7 @@ TEST(DynamicSupervisor, HasNeitherDeleteNorRestart) {  // U17
   });
 }
 
-TEST(DynamicSupervisor, TriesAFailedRestartAgain) {  // U8
+TEST(DynamicSupervisor, TriesAFailedRestartAgain) {
   in_trapping_actor([] {
     struct Power {
       bool is_broken = false;
@@ -215,7 +215,7 @@ TEST(DynamicSupervisor, TriesAFailedRestartAgain) {  // U8
 }
 
 // All are told at once: each waits for all others before it ends.
-TEST(DynamicSupervisor, EndsAllChildrenAtOnce) {  // U14
+TEST(DynamicSupervisor, EndsAllChildrenAtOnce) {
   in_trapping_actor([] {
     const Pid tree = start_supervisor(dynamic_supervisor({}));
     auto all_told = std::make_shared<green::Event>();
@@ -239,7 +239,7 @@ TEST(DynamicSupervisor, EndsAllChildrenAtOnce) {  // U14
   });
 }
 
-TEST(DynamicSupervisor, KillsThoseThatDoNotEndInTime) {  // U14
+TEST(DynamicSupervisor, KillsThoseThatDoNotEndInTime) {
   in_trapping_actor([] {
     const Pid tree = start_supervisor(dynamic_supervisor({}));
     std::vector<MonitorRef> refs;

@@ -1,4 +1,4 @@
-// A server that does not want to run: G4, U2.
+// A server that does not want to run, and its supervisor.
 #include <gtest/gtest.h>
 
 #include <functional>
@@ -30,7 +30,7 @@ void in_trapping_actor(std::function<void()> body) {
   });
 }
 
-TEST(IgnoredStart, IsNoCrashAndTheActorEndsNormally) {  // G4
+TEST(IgnoredStart, IsNoCrashAndTheActorEndsNormally) {
   in_trapping_actor([] {
     testing::internal::CaptureStderr();
     try {
@@ -45,7 +45,7 @@ TEST(IgnoredStart, IsNoCrashAndTheActorEndsNormally) {  // G4
   });
 }
 
-TEST(IgnoredStart, KeepsTheSpecificationUnlessItIsTemporary) {  // U2
+TEST(IgnoredStart, KeepsTheSpecificationUnlessItIsTemporary) {
   in_trapping_actor([] {
     bool wants = false;
     const Pid tree = start_supervisor(supervisor(
@@ -73,7 +73,7 @@ TEST(IgnoredStart, KeepsTheSpecificationUnlessItIsTemporary) {  // U2
   });
 }
 
-TEST(IgnoredStart, OfARestartLeavesTheChildOut) {  // U2
+TEST(IgnoredStart, OfARestartLeavesTheChildOut) {
   in_trapping_actor([] {
     set_crash_logger([](const CrashReport&) {});
     bool wants = true;

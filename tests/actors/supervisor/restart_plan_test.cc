@@ -15,7 +15,7 @@ bool is_range(const RestartPlan& plan, std::size_t first, std::size_t last) {
   return plan.first == first && plan.last == last;
 }
 
-TEST(RestartPlan, IsTheRangeThatEachStrategySays) {  // U9
+TEST(RestartPlan, IsTheRangeThatEachStrategySays) {
   EXPECT_TRUE(is_range(restart_plan(Strategy::one_for_one, 0, 3), 0, 1));
   EXPECT_TRUE(is_range(restart_plan(Strategy::one_for_one, 2, 3), 2, 3));
   EXPECT_TRUE(is_range(restart_plan(Strategy::rest_for_one, 0, 3), 0, 3));
@@ -25,19 +25,19 @@ TEST(RestartPlan, IsTheRangeThatEachStrategySays) {  // U9
     EXPECT_TRUE(is_range(restart_plan(Strategy::one_for_all, failed, 3), 0, 3));
 }
 
-TEST(RestartIntensity, OfZeroBearsNone) {  // U7
+TEST(RestartIntensity, OfZeroBearsNone) {
   RestartIntensity intensity(0, 5s);
   EXPECT_FALSE(intensity.admit(0));
   EXPECT_FALSE(intensity.admit(100'000 * ms));
 }
 
-TEST(RestartIntensity, BearsSoManyWithinAPeriodAndNotOneMore) {  // U7
+TEST(RestartIntensity, BearsSoManyWithinAPeriodAndNotOneMore) {
   RestartIntensity intensity(3, 5s);
   for (int i = 0; i < 3; ++i) EXPECT_TRUE(intensity.admit(i * ms));
   EXPECT_FALSE(intensity.admit(3 * ms));
 }
 
-TEST(RestartIntensity, CountsOneThatIsExactlyAPeriodOld) {  // U7, to the nanosecond
+TEST(RestartIntensity, CountsOneThatIsExactlyAPeriodOld) {  // to the nanosecond
   RestartIntensity exactly(1, 5s);
   EXPECT_TRUE(exactly.admit(0));
   EXPECT_FALSE(exactly.admit(5000 * ms));

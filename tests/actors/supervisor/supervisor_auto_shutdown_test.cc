@@ -1,4 +1,4 @@
-// Supervisors that end with their significant children: rule U18.
+// Supervisors that end with their significant children.
 #include <gtest/gtest.h>
 
 #include <string>
@@ -14,7 +14,7 @@ ChildSpec significant(const std::string& id, Restart restart = Restart::temporar
   return child<Worker>({.id = id, .restart = restart, .significant = true}, id, self());
 }
 
-TEST(SupervisorAutoShutdown, AnySignificantEndsItWithTheFirst) {  // U18
+TEST(SupervisorAutoShutdown, AnySignificantEndsItWithTheFirst) {
   in_trapping_actor([] {
     const Pid tree = start_supervisor(
         supervisor({.auto_shutdown = AutoShutdown::any_significant,
@@ -28,7 +28,7 @@ TEST(SupervisorAutoShutdown, AnySignificantEndsItWithTheFirst) {  // U18
   });
 }
 
-TEST(SupervisorAutoShutdown, AllSignificantEndsItWithTheLast) {  // U18
+TEST(SupervisorAutoShutdown, AllSignificantEndsItWithTheLast) {
   in_trapping_actor([] {
     const Pid tree = start_supervisor(supervisor(
         {.auto_shutdown = AutoShutdown::all_significant,
@@ -43,7 +43,7 @@ TEST(SupervisorAutoShutdown, AllSignificantEndsItWithTheLast) {  // U18
   });
 }
 
-TEST(SupervisorAutoShutdown, IsNotTriggeredByARestartARequestOrOneThatIsNotSignificant) {  // U18
+TEST(SupervisorAutoShutdown, IsNotTriggeredByARestartARequestOrOneThatIsNotSignificant) {
   in_trapping_actor([] {
     const Pid tree = start_supervisor(
         supervisor({.auto_shutdown = AutoShutdown::any_significant,
@@ -61,7 +61,7 @@ TEST(SupervisorAutoShutdown, IsNotTriggeredByARestartARequestOrOneThatIsNotSigni
   });
 }
 
-TEST(SupervisorAutoShutdown, RefusesAChildThatCannotBeSignificant) {  // U18
+TEST(SupervisorAutoShutdown, RefusesAChildThatCannotBeSignificant) {
   in_trapping_actor([] {
     const Pid never = start_supervisor(supervisor({}));
     EXPECT_EQ(reason_of<ChildError>([&] { start_child(never, significant("a")); }).tag(),

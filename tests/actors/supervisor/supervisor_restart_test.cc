@@ -13,7 +13,7 @@ using namespace probe;
 
 // Intensity.
 
-TEST(SupervisorIntensity, OfZeroGivesUpAtTheFirstRestart) {  // U7
+TEST(SupervisorIntensity, OfZeroGivesUpAtTheFirstRestart) {
   in_trapping_actor([] {
     const Pid tree =
         start_supervisor(supervisor({.intensity = 0, .children = {worker("a"), worker("b")}}));
@@ -26,7 +26,7 @@ TEST(SupervisorIntensity, OfZeroGivesUpAtTheFirstRestart) {  // U7
   });
 }
 
-TEST(SupervisorIntensity, IsBorneAndOneMoreIsNot) {  // U7, U11
+TEST(SupervisorIntensity, IsBorneAndOneMoreIsNot) {
   in_trapping_actor([] {
     const Pid tree =
         start_supervisor(supervisor({.intensity = 3, .period = 1h, .children = {worker("a")}}));
@@ -42,7 +42,7 @@ TEST(SupervisorIntensity, IsBorneAndOneMoreIsNot) {  // U7, U11
   });
 }
 
-TEST(SupervisorIntensity, CountsTheRestartsOfAllChildrenTogether) {  // U7
+TEST(SupervisorIntensity, CountsTheRestartsOfAllChildrenTogether) {
   in_trapping_actor([] {
     const Pid tree = start_supervisor(
         supervisor({.intensity = 1, .period = 1h, .children = {worker("a"), worker("b")}}));
@@ -55,7 +55,7 @@ TEST(SupervisorIntensity, CountsTheRestartsOfAllChildrenTogether) {  // U7
 }
 
 TEST(SupervisorIntensity,
-     CountsAgainAfterThePeriod) {  // U7; the exact seam is in restart_plan_test
+     CountsAgainAfterThePeriod) {  // the exact seam is in restart_plan_test
   in_trapping_actor([] {
     const Pid tree =
         start_supervisor(supervisor({.intensity = 1, .period = 1ms, .children = {worker("a")}}));
@@ -70,7 +70,7 @@ TEST(SupervisorIntensity,
   });
 }
 
-TEST(SupervisorIntensity, CountsAFailedRestartAgain) {  // U8
+TEST(SupervisorIntensity, CountsAFailedRestartAgain) {
   in_trapping_actor([] {
     auto power = std::make_shared<Switch>();
     const Pid tree = start_supervisor(supervisor(
@@ -102,7 +102,7 @@ FailingTree tree_whose_restarts_fail(int attempts) {
   return {tree, power};
 }
 
-TEST(SupervisorIntensity, LetsRequestsInBetweenFailedRestarts) {  // U8
+TEST(SupervisorIntensity, LetsRequestsInBetweenFailedRestarts) {
   in_trapping_actor([] {
     const FailingTree failing = tree_whose_restarts_fail(2);
     const Pid tree = failing.tree;
@@ -122,7 +122,7 @@ TEST(SupervisorIntensity, LetsRequestsInBetweenFailedRestarts) {  // U8
   });
 }
 
-TEST(SupervisorIntensity, ComesBackWhenAFailedRestartWorks) {  // U8
+TEST(SupervisorIntensity, ComesBackWhenAFailedRestartWorks) {
   in_trapping_actor([] {
     const FailingTree failing = tree_whose_restarts_fail(5);
     const Pid tree = failing.tree;
@@ -150,7 +150,7 @@ TEST(SupervisorIntensity, BacksOffIfAskedTo) {
 
 // Strategies.
 
-TEST(SupervisorStrategy, OneForOneRestartsOnlyThatChild) {  // U9
+TEST(SupervisorStrategy, OneForOneRestartsOnlyThatChild) {
   in_trapping_actor([] {
     const Pid tree =
         start_supervisor(supervisor({.children = {worker("a"), worker("b"), worker("c")}}));
@@ -163,7 +163,7 @@ TEST(SupervisorStrategy, OneForOneRestartsOnlyThatChild) {  // U9
   });
 }
 
-TEST(SupervisorStrategy, RestForOneRestartsThatAndTheLaterOnes) {  // U9
+TEST(SupervisorStrategy, RestForOneRestartsThatAndTheLaterOnes) {
   in_trapping_actor([] {
     const Pid tree = start_supervisor(
         supervisor({.strategy = Strategy::rest_for_one,
@@ -177,7 +177,7 @@ TEST(SupervisorStrategy, RestForOneRestartsThatAndTheLaterOnes) {  // U9
   });
 }
 
-TEST(SupervisorStrategy, OneForAllRestartsAll) {  // U9
+TEST(SupervisorStrategy, OneForAllRestartsAll) {
   in_trapping_actor([] {
     const Pid tree = start_supervisor(supervisor(
         {.strategy = Strategy::one_for_all, .children = {worker("a"), worker("b"), worker("c")}}));
@@ -188,7 +188,7 @@ TEST(SupervisorStrategy, OneForAllRestartsAll) {  // U9
   });
 }
 
-TEST(SupervisorStrategy, RestForOneTriesAgainFromTheChildThatDidNotStart) {  // U9
+TEST(SupervisorStrategy, RestForOneTriesAgainFromTheChildThatDidNotStart) {
   in_trapping_actor([] {
     auto power = std::make_shared<Switch>();
     const Pid tree = start_supervisor(
@@ -208,7 +208,7 @@ TEST(SupervisorStrategy, RestForOneTriesAgainFromTheChildThatDidNotStart) {  // 
   });
 }
 
-TEST(SupervisorStrategy, OneForAllTriesAgainWithTheWholeGroup) {  // U9
+TEST(SupervisorStrategy, OneForAllTriesAgainWithTheWholeGroup) {
   in_trapping_actor([] {
     auto power = std::make_shared<Switch>();
     const Pid tree = start_supervisor(supervisor(
@@ -227,7 +227,7 @@ TEST(SupervisorStrategy, OneForAllTriesAgainWithTheWholeGroup) {  // U9
   });
 }
 
-TEST(SupervisorStrategy, AChildThatDoesNotStartCanBeEndedAndItsSiblingsStart) {  // U8, U9
+TEST(SupervisorStrategy, AChildThatDoesNotStartCanBeEndedAndItsSiblingsStart) {
   in_trapping_actor([] {
     auto power = std::make_shared<Switch>();
     const Pid tree = start_supervisor(
@@ -248,7 +248,7 @@ TEST(SupervisorStrategy, AChildThatDoesNotStartCanBeEndedAndItsSiblingsStart) { 
   });
 }
 
-TEST(SupervisorStrategy, AllOfAGroupAreRestartingDuringItsBackoff) {  // U9
+TEST(SupervisorStrategy, AllOfAGroupAreRestartingDuringItsBackoff) {
   in_trapping_actor([] {
     const Pid tree = start_supervisor(supervisor({.strategy = Strategy::one_for_all,
                                                   .intensity = 10,
@@ -276,7 +276,7 @@ TEST(SupervisorStrategy, AllOfAGroupAreRestartingDuringItsBackoff) {  // U9
   });
 }
 
-TEST(SupervisorStrategy, TemporarySiblingsOfAGroupRestartAreGone) {  // U10
+TEST(SupervisorStrategy, TemporarySiblingsOfAGroupRestartAreGone) {
   in_trapping_actor([] {
     const Pid tree =
         start_supervisor(supervisor({.strategy = Strategy::one_for_all,
@@ -291,7 +291,7 @@ TEST(SupervisorStrategy, TemporarySiblingsOfAGroupRestartAreGone) {  // U10
   });
 }
 
-TEST(SupervisorStrategy, ATemporaryChildsEndRestartsNobody) {  // U6, U9
+TEST(SupervisorStrategy, ATemporaryChildsEndRestartsNobody) {
   in_trapping_actor([] {
     const Pid tree =
         start_supervisor(supervisor({.strategy = Strategy::one_for_all,

@@ -1,9 +1,10 @@
-// Supervisors: starting, what becomes of a child that ends, requests. Rules U1-U20, with
-// supervisor_restart_test, supervisor_tree_test and supervisor_auto_shutdown_test; pure functions
-// are in restart_plan_test, dynamic supervisors in dynamic_supervisor_test.
+// Supervisors: starting, what becomes of a child that ends, requests. More of them
+// are in supervisor_restart_test, supervisor_tree_test and supervisor_auto_shutdown_test, pure
+// functions in restart_plan_test, dynamic supervisors in dynamic_supervisor_test.
 
 #include <gtest/gtest.h>
 
+#include <chrono>
 #include <memory>
 #include <ostream>
 #include <set>
@@ -20,7 +21,7 @@ using namespace probe;
 
 // Start.
 
-TEST(SupervisorStart, StartsChildrenInOrderAndEndsThemInReverse) {  // U1, U14
+TEST(SupervisorStart, StartsChildrenInOrderAndEndsThemInReverse) {
   in_trapping_actor([] {
     const Pid tree =
         start_supervisor(supervisor({.children = {worker("a"), worker("b"), worker("c")}}));
@@ -30,7 +31,7 @@ TEST(SupervisorStart, StartsChildrenInOrderAndEndsThemInReverse) {  // U1, U14
   });
 }
 
-TEST(SupervisorStart, WaitsForEachChildBeforeTheNext) {  // U1
+TEST(SupervisorStart, WaitsForEachChildBeforeTheNext) {
   in_trapping_actor([] {
     struct Slow {
       explicit Slow(Pid test) {
@@ -46,7 +47,7 @@ TEST(SupervisorStart, WaitsForEachChildBeforeTheNext) {  // U1
   });
 }
 
-TEST(SupervisorStart, ThatFailsEndsWhatHasStartedInReverseAndTellsWhich) {  // U1
+TEST(SupervisorStart, ThatFailsEndsWhatHasStartedInReverseAndTellsWhich) {
   in_trapping_actor([] {
     auto power = std::make_shared<Switch>();
     power->is_broken = true;
@@ -60,7 +61,7 @@ TEST(SupervisorStart, ThatFailsEndsWhatHasStartedInReverseAndTellsWhich) {  // U
     EXPECT_NE(reason.to_string().find("'c'"), std::string::npos) << reason;
     EXPECT_NE(reason.to_string().find("broken"), std::string::npos) << reason;
     EXPECT_EQ(events(4), "a+b+b-a-");
-    EXPECT_TRUE(has_no_mail());  // G3: and no exit signal
+    EXPECT_TRUE(has_no_mail());  // no exit signal either
     EXPECT_EQ(power->attempts, 1);
   });
 }
@@ -105,7 +106,7 @@ TEST(SupervisorStart, MakesUpIdsThatNoOtherChildHas) {
   });
 }
 
-TEST(SupervisorOptionsDefaults, AreThoseOfOtp) {  // U3
+TEST(SupervisorOptionsDefaults, AreThoseOfOtp) {
   const SupervisorOptions options;
   EXPECT_EQ(options.strategy, Strategy::one_for_one);
   EXPECT_EQ(options.intensity, 1);
@@ -117,12 +118,18 @@ TEST(SupervisorOptionsDefaults, AreThoseOfOtp) {  // U3
   EXPECT_FALSE(child.significant);
   EXPECT_FALSE(child.shutdown.is_brutal());
   EXPECT_FALSE(child.shutdown.wait().is_forever());
-  // U19: a supervisor's own is infinity.
+  // A supervisor's own is infinity.
   EXPECT_TRUE(supervisor({}).options.shutdown.wait().is_forever());
   EXPECT_TRUE(dynamic_supervisor({}).options.shutdown.wait().is_forever());
 }
 
-TEST(SupervisorOptionsThatMakeNoSense, AreRefusedAtOnce) {  // U3, U18
+TEST(Shutdown, ByABrutalKillWaitsNoTime) {
+  EXPECT_TRUE(Shutdown::brutal_kill().wait().is_poll());
+  EXPECT_EQ(Shutdown::after(2s).wait().duration(), std::chrono::nanoseconds(2s).count());
+  EXPECT_TRUE(Shutdown::infinity().wait().is_forever());
+}
+
+TEST(SupervisorOptionsThatMakeNoSense, AreRefusedAtOnce) {
   in_actor([] {
     EXPECT_THROW(supervisor({.children = {worker("a"), worker("a")}}), std::invalid_argument);
     EXPECT_THROW(supervisor({.intensity = -1}), std::invalid_argument);
@@ -166,7 +173,7 @@ std::ostream& operator<<(std::ostream& out, const Ending& ending) { return out <
 
 class ChildEnd : public testing::TestWithParam<Ending> {};
 
-TEST_P(ChildEnd, RestartsOrNotAsItsRestartTypeSays) {  // U6
+TEST_P(ChildEnd, RestartsOrNotAsItsRestartTypeSays) {
   in_trapping_actor([] {
     const Ending& ending = GetParam();
     const Pid tree = start_supervisor(supervisor({.children = {worker("a", ending.restart)}}));
@@ -248,7 +255,7 @@ TEST(Supervisor, RunsFunctionsAsChildren) {
   });
 }
 
-TEST(Supervisor, IgnoresTheEndOfWhoIsNoChildAndUnknownMail) {  // U5
+TEST(Supervisor, IgnoresTheEndOfWhoIsNoChildAndUnknownMail) {
   in_trapping_actor([] {
     const Pid tree = start_supervisor(supervisor({.children = {worker("a")}}));
     const Pid before = next<Event>().pid;
@@ -265,7 +272,7 @@ TEST(Supervisor, IgnoresTheEndOfWhoIsNoChildAndUnknownMail) {  // U5
 
 // Requests.
 
-TEST(SupervisorRequests, StartAChildAtTheEnd) {  // U17
+TEST(SupervisorRequests, StartAChildAtTheEnd) {
   in_trapping_actor([] {
     const Pid tree = start_supervisor(supervisor({.id = "tree", .children = {worker("a")}}));
     const Pid b = start_child("tree", worker("b"));
@@ -279,7 +286,7 @@ TEST(SupervisorRequests, StartAChildAtTheEnd) {  // U17
   });
 }
 
-TEST(SupervisorRequests, RefuseASecondChildOfTheSameId) {  // U17
+TEST(SupervisorRequests, RefuseASecondChildOfTheSameId) {
   in_trapping_actor([] {
     const Pid tree =
         start_supervisor(supervisor({.children = {worker("a"), worker("b", Restart::transient)}}));
@@ -296,7 +303,7 @@ TEST(SupervisorRequests, RefuseASecondChildOfTheSameId) {  // U17
   });
 }
 
-TEST(SupervisorRequests, StartThatFailsTellsWhyAndLeavesNothing) {  // U17
+TEST(SupervisorRequests, StartThatFailsTellsWhyAndLeavesNothing) {
   in_trapping_actor([] {
     const Pid tree = start_supervisor(supervisor({}));
     auto power = std::make_shared<Switch>();
@@ -310,7 +317,7 @@ TEST(SupervisorRequests, StartThatFailsTellsWhyAndLeavesNothing) {  // U17
   });
 }
 
-TEST(SupervisorRequests, TerminateKeepsTheSpecificationAndRestartStartsIt) {  // U17
+TEST(SupervisorRequests, TerminateKeepsTheSpecificationAndRestartStartsIt) {
   in_trapping_actor([] {
     const Pid tree =
         start_supervisor(supervisor({.intensity = 0, .children = {worker("a"), worker("b")}}));
@@ -330,7 +337,7 @@ TEST(SupervisorRequests, TerminateKeepsTheSpecificationAndRestartStartsIt) {  //
   });
 }
 
-TEST(SupervisorRequests, DeleteTakesAwayWhatDoesNotRun) {  // U17
+TEST(SupervisorRequests, DeleteTakesAwayWhatDoesNotRun) {
   in_trapping_actor([] {
     const Pid tree = start_supervisor(supervisor({.children = {worker("a"), worker("b")}}));
     events(2);
@@ -348,7 +355,7 @@ TEST(SupervisorRequests, DeleteTakesAwayWhatDoesNotRun) {  // U17
   });
 }
 
-TEST(SupervisorRequests, TerminateOfATemporaryChildDeletesIt) {  // U17
+TEST(SupervisorRequests, TerminateOfATemporaryChildDeletesIt) {
   in_trapping_actor([] {
     const Pid tree = start_supervisor(supervisor({.children = {worker("a", Restart::temporary)}}));
     terminate_child(tree, "a");
@@ -364,7 +371,7 @@ TEST(SupervisorRequests, ToNobodyAreErrors) {
   });
 }
 
-TEST(SupervisorRequests, OfAChildInItsConstructorAreADeadlockThatIsTold) {  // U17
+TEST(SupervisorRequests, OfAChildInItsConstructorAreADeadlockThatIsTold) {
   in_trapping_actor([] {
     struct Curious {
       Curious() { which_children("tree"); }

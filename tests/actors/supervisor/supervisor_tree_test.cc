@@ -54,7 +54,7 @@ TEST(SupervisorTree, MayBeThousandsOfLevelsDeep) {
   });
 }
 
-TEST(SupervisorTree, RestartsAPermanentSupervisorThatGaveUp) {  // U11
+TEST(SupervisorTree, RestartsAPermanentSupervisorThatGaveUp) {
   in_trapping_actor([] {
     const Pid tree = start_supervisor(supervisor(
         {.children = {supervisor({.id = "inner", .intensity = 0, .children = {worker("a")}})}}));
@@ -66,7 +66,7 @@ TEST(SupervisorTree, RestartsAPermanentSupervisorThatGaveUp) {  // U11
   });
 }
 
-TEST(SupervisorTree, DoesNotRestartATransientSupervisorThatGaveUp) {  // U11: shutdown is benign
+TEST(SupervisorTree, DoesNotRestartATransientSupervisorThatGaveUp) {  // shutdown is benign
   in_trapping_actor([] {
     const Pid tree = start_supervisor(
         supervisor({.children = {with_restart(
@@ -81,7 +81,7 @@ TEST(SupervisorTree, DoesNotRestartATransientSupervisorThatGaveUp) {  // U11: sh
   });
 }
 
-TEST(SupervisorTree, MultipliesTheIntensitiesOfItsLevels) {  // U20
+TEST(SupervisorTree, MultipliesTheIntensitiesOfItsLevels) {
   in_trapping_actor([] {
     const Pid tree = start_supervisor(supervisor(
         {.intensity = 2,
@@ -118,7 +118,7 @@ TEST(SupervisorTree, KilledTakesItsChildrenAlong) {
   });
 }
 
-TEST(SupervisorTree, EndsWithItsParentForItsReason) {  // U16
+TEST(SupervisorTree, EndsWithItsParentForItsReason) {
   in_trapping_actor([] {
     Pid tree;
     const Monitored parent = spawn_monitor([&tree, test = self()] {
@@ -146,7 +146,7 @@ ChildSpec deaf(const std::string& id, Shutdown shutdown) {
   });
 }
 
-TEST(SupervisorShutdown, KillsAChildThatDoesNotEndInTime) {  // U12
+TEST(SupervisorShutdown, KillsAChildThatDoesNotEndInTime) {
   in_trapping_actor([] {
     const Pid tree =
         start_supervisor(supervisor({.children = {worker("a"), deaf("d", Shutdown::after(2ms))}}));
@@ -158,7 +158,7 @@ TEST(SupervisorShutdown, KillsAChildThatDoesNotEndInTime) {  // U12
   });
 }
 
-TEST(SupervisorShutdown, OfBrutalKillDoesNotTellFirst) {  // U12
+TEST(SupervisorShutdown, OfBrutalKillDoesNotTellFirst) {
   in_trapping_actor([] {
     const Pid tree =
         start_supervisor(supervisor({.children = {deaf("d", Shutdown::brutal_kill())}}));
@@ -169,7 +169,7 @@ TEST(SupervisorShutdown, OfBrutalKillDoesNotTellFirst) {  // U12
   });
 }
 
-TEST(SupervisorShutdown, OfInfinityWaits) {  // U12
+TEST(SupervisorShutdown, OfInfinityWaits) {
   in_trapping_actor([] {
     struct Release {};
     const Pid tree = start_supervisor(supervisor(
@@ -192,7 +192,7 @@ TEST(SupervisorShutdown, OfInfinityWaits) {  // U12
   });
 }
 
-TEST(SupervisorShutdown, EndsAChildThatHasUnlinkedItself) {  // U12
+TEST(SupervisorShutdown, EndsAChildThatHasUnlinkedItself) {
   in_trapping_actor([] {
     const Pid tree =
         start_supervisor(supervisor({.children = {child({.id = "loner"}, [test = self()] {
@@ -213,7 +213,7 @@ std::string log_of(std::function<void()> body) {
   return testing::internal::GetCapturedStderr();
 }
 
-TEST(SupervisorShutdown, ReportsAChildThatHadToBeKilledAndNotABrutalKill) {  // U13
+TEST(SupervisorShutdown, ReportsAChildThatHadToBeKilledAndNotABrutalKill) {
   in_trapping_actor([] {
     Pid tree = start_supervisor(supervisor({.children = {deaf("late", Shutdown::after(1ms))}}));
     events(1);

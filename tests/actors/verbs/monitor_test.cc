@@ -1,4 +1,5 @@
-// Monitors: rules M1-M8 (M3's noconnection needs nodes).
+// Monitors: each call is one, fires once and tells why, answers for the dead, and ends by demonitor
+// or with its watcher. A reason `noconnection` needs nodes.
 
 #include <gtest/gtest.h>
 
@@ -33,7 +34,7 @@ class Monitor : public testing::TestWithParam<Peer> {
 };
 INSTANTIATE_TEST_SUITE_P(Places, Monitor, testing::Values(Peer::same_hub, Peer::other_hub));
 
-TEST_P(Monitor, EachCallIsAMonitorOfItsOwnThatFiresOnce) {  // M1
+TEST_P(Monitor, EachCallIsAMonitorOfItsOwnThatFiresOnce) {
   on_hubs(2, [] {
     const Pid other = peer();
     std::set<MonitorRef> refs{monitor(other), monitor(other), monitor(other)};
@@ -45,7 +46,7 @@ TEST_P(Monitor, EachCallIsAMonitorOfItsOwnThatFiresOnce) {  // M1
   });
 }
 
-TEST_P(Monitor, ActsOneWayOnly) {  // M1
+TEST_P(Monitor, ActsOneWayOnly) {
   on_hubs(2, [] {
     const Pid other = peer();
     const Monitored watcher = spawn_monitor([other] {
@@ -59,7 +60,7 @@ TEST_P(Monitor, ActsOneWayOnly) {  // M1
   });
 }
 
-TEST_P(Monitor, DownTellsTheReferenceThePidAndTheReason) {  // M2
+TEST_P(Monitor, DownTellsTheReferenceThePidAndTheReason) {
   on_hubs(2, [] {
     const Pid other = peer(ExitReason("boom", 42));
     const MonitorRef ref = monitor(other);
@@ -73,7 +74,7 @@ TEST_P(Monitor, DownTellsTheReferenceThePidAndTheReason) {  // M2
   });
 }
 
-TEST_P(Monitor, OfADeadActorIsDownWithNoproc) {  // M3, S5
+TEST_P(Monitor, OfADeadActorIsDownWithNoproc) {
   on_hubs(2, [] {
     const Pid other = peer(Reason::normal);
     send(other, Go{});
@@ -82,7 +83,7 @@ TEST_P(Monitor, OfADeadActorIsDownWithNoproc) {  // M3, S5
   });
 }
 
-TEST(MonitorOfNobody, IsDownWithNoproc) {  // M3
+TEST(MonitorOfNobody, IsDownWithNoproc) {
   in_actor([] {
     EXPECT_EQ(end_of(Pid{}), Reason::noproc);
     EXPECT_EQ(end_of(monitor("no such name")), Reason::noproc);
@@ -90,7 +91,7 @@ TEST(MonitorOfNobody, IsDownWithNoproc) {  // M3
   });
 }
 
-TEST_P(Monitor, ByNameIsResolvedOnceAndStaysWithThatActor) {  // M2, M4
+TEST_P(Monitor, ByNameIsResolvedOnceAndStaysWithThatActor) {
   on_hubs(2, [] {
     const Pid first = peer(ExitReason("first"), "worker");
     const MonitorRef ref = monitor("worker");
@@ -107,7 +108,7 @@ TEST_P(Monitor, ByNameIsResolvedOnceAndStaysWithThatActor) {  // M2, M4
   });
 }
 
-TEST_P(Monitor, DemonitorOfALiveOneIsTrueAndNoDownComes) {  // M5
+TEST_P(Monitor, DemonitorOfALiveOneIsTrueAndNoDownComes) {
   on_hubs(2, [] {
     const Pid other = peer();
     const MonitorRef ref = monitor(other);
@@ -120,7 +121,7 @@ TEST_P(Monitor, DemonitorOfALiveOneIsTrueAndNoDownComes) {  // M5
   });
 }
 
-TEST_P(Monitor, DemonitorWhileTheDownIsUnderWayIsTrueAndNoDownComes) {  // M5
+TEST_P(Monitor, DemonitorWhileTheDownIsUnderWayIsTrueAndNoDownComes) {
   on_hubs(2, [] {
     const Pid other = peer();
     const MonitorRef ref = monitor(other);
@@ -134,7 +135,7 @@ TEST_P(Monitor, DemonitorWhileTheDownIsUnderWayIsTrueAndNoDownComes) {  // M5
   });
 }
 
-TEST_P(Monitor, DemonitorFlushesADownThatIsThereAndIsFalse) {  // M5: flush, info
+TEST_P(Monitor, DemonitorFlushesADownThatIsThereAndIsFalse) {  // as with flush and info
   on_hubs(2, [] {
     const Pid other = peer();
     const MonitorRef ref = monitor(other);
@@ -145,11 +146,11 @@ TEST_P(Monitor, DemonitorFlushesADownThatIsThereAndIsFalse) {  // M5: flush, inf
     EXPECT_FALSE(demonitor(ref));
     EXPECT_EQ(next<int>(), 1);  // only that one was taken
     EXPECT_TRUE(has_no_mail());
-    EXPECT_FALSE(demonitor(ref));  // M6: nothing is left of it
+    EXPECT_FALSE(demonitor(ref));  // nothing is left of it
   });
 }
 
-TEST_P(Monitor, DemonitorOfOneThatFiredAndWasReadDoesNothing) {  // M6
+TEST_P(Monitor, DemonitorOfOneThatFiredAndWasReadDoesNothing) {
   on_hubs(2, [] {
     const Pid other = peer();
     const MonitorRef ref = monitor(other);
@@ -160,7 +161,7 @@ TEST_P(Monitor, DemonitorOfOneThatFiredAndWasReadDoesNothing) {  // M6
   });
 }
 
-TEST_P(Monitor, DemonitorOfAnothersIsAnErrorThatNamesTheOwner) {  // M6
+TEST_P(Monitor, DemonitorOfAnothersIsAnErrorThatNamesTheOwner) {
   on_hubs(2, [] {
     const Pid other = peer();
     const MonitorRef ref = monitor(other);
@@ -178,7 +179,7 @@ TEST_P(Monitor, DemonitorOfAnothersIsAnErrorThatNamesTheOwner) {  // M6
   });
 }
 
-TEST_P(Monitor, OfAWatcherThatEndsIsTakenAway) {  // M7
+TEST_P(Monitor, OfAWatcherThatEndsIsTakenAway) {
   on_hubs(2, [] {
     const Pid other = peer();
     for (int i = 0; i < 100; ++i) {
@@ -192,7 +193,7 @@ TEST_P(Monitor, OfAWatcherThatEndsIsTakenAway) {  // M7
   });
 }
 
-TEST_P(Monitor, FiresForEveryReason) {  // M8
+TEST_P(Monitor, FiresForEveryReason) {
   on_hubs(2, [] {
     for (const ExitReason& reason : {Reason::normal, Reason::shutdown, Reason::kill, Reason::killed,
                                      Reason::noproc, ExitReason("boom")}) {
@@ -204,7 +205,7 @@ TEST_P(Monitor, FiresForEveryReason) {  // M8
   });
 }
 
-TEST_P(Monitor, DownComesAfterTheMailThatWasSentBefore) {  // S3
+TEST_P(Monitor, DownComesAfterTheMailThatWasSentBefore) {
   on_hubs(2, [] {
     const Monitored other = spawn_monitor(SpawnOptions{.place = place()}, [test = self()] {
       for (int i = 0; i < 10; ++i) send(test, i);
@@ -237,7 +238,7 @@ TEST(MonitorOfOneself, IsGoneWithOneself) {
   });
 }
 
-TEST(MonitorOfAHubThatHasEnded, IsDownWithNoproc) {  // M3
+TEST(MonitorOfAHubThatHasEnded, IsDownWithNoproc) {
   in_actor([] {
     const Monitored alone = spawn_monitor(SpawnOptions{.place = Placement::own_thread}, [] {});
     EXPECT_EQ(end_of(alone), Reason::normal);
@@ -263,7 +264,7 @@ TEST_P(Monitor, AThousandOfOneTargetAllFire) {
   });
 }
 
-// However the body of an actor comes to its end, the exit that it has accepted is why: X1, X6.
+// However the body of an actor comes to its end, the exit that it has accepted is why.
 TEST_P(Monitor, TellsTheExitThatWasAcceptedAndNotHowTheBodyEnded) {
   on_hubs(2, [] {
     const auto reason_of_end = [](void (*at_the_exit)()) {

@@ -1,4 +1,5 @@
-// Messages in the future: rules T1-T4. Orders are asserted, durations are not.
+// Messages in the future: when they are sent, to whom no more, and how they are cancelled. Orders
+// are asserted, durations are not.
 
 #include <gtest/gtest.h>
 
@@ -16,7 +17,7 @@ using namespace probe;
 
 struct Go {};
 
-TEST(SendAfter, SendsTheMessageItselfOnce) {  // T1
+TEST(SendAfter, SendsTheMessageItselfOnce) {
   in_actor([] {
     send_after(1ms, self(), std::make_unique<int>(5));
     EXPECT_EQ(*next<std::unique_ptr<int>>(), 5);
@@ -24,7 +25,7 @@ TEST(SendAfter, SendsTheMessageItselfOnce) {  // T1
   });
 }
 
-TEST(SendAfter, OfANegativeTimeIsRefused) {  // T1
+TEST(SendAfter, OfANegativeTimeIsRefused) {
   in_actor([] {
     EXPECT_THROW(send_after(-1ns, self(), 1), std::invalid_argument);
     EXPECT_THROW(send_interval(-1ms, self(), 1), std::invalid_argument);
@@ -39,7 +40,7 @@ TEST(SendAfter, ArriveInTheOrderOfTheirTimes) {
   });
 }
 
-TEST(SendAfter, OfZeroIsAMessageBehindWhatWasSentBefore) {  // T4
+TEST(SendAfter, OfZeroIsAMessageBehindWhatWasSentBefore) {
   in_actor([] {
     send_after(0ms, self(), 2);
     EXPECT_EQ(process_info(self()).mailbox_size, 0U);  // never at once
@@ -49,7 +50,7 @@ TEST(SendAfter, OfZeroIsAMessageBehindWhatWasSentBefore) {  // T4
   });
 }
 
-TEST(SendAfter, ToADeadActorSendsNothingAndKeepsNothing) {  // T2
+TEST(SendAfter, ToADeadActorSendsNothingAndKeepsNothing) {
   in_actor([] {
     const Monitored dead = spawn_monitor([] { receive([](Go) {}); });
     auto owned = std::make_shared<int>(0);
@@ -73,7 +74,7 @@ TEST(SendAfter, ToAnotherHubArrives) {
   });
 }
 
-TEST(CancelTimer, TellsWhatWasLeftAndNothingIsSent) {  // T3
+TEST(CancelTimer, TellsWhatWasLeftAndNothingIsSent) {
   in_actor([] {
     const TimerRef timer = send_after(1h, self(), 1);
     const auto left = cancel_timer(timer);
@@ -113,7 +114,7 @@ TEST(CancelTimer, OfAHubThatHasEndedLeavesItsSuccessorsAlone) {
   }).join();
 }
 
-TEST(CancelTimer, OfOneThatFiredIsNothingThoughItsMessageMayBeUnread) {  // T3
+TEST(CancelTimer, OfOneThatFiredIsNothingThoughItsMessageMayBeUnread) {
   in_actor([] {
     const TimerRef timer = send_after(1ms, self(), 1);
     wait_until([] { return process_info(self()).mailbox_size == 1; });
@@ -153,7 +154,7 @@ TEST(SendInterval, SendsACopyEachTimeUntilItIsCancelled) {
 class IntervalToTheDead : public testing::TestWithParam<bool> {};
 INSTANTIATE_TEST_SUITE_P(OtherHub, IntervalToTheDead, testing::Bool());
 
-TEST_P(IntervalToTheDead, EndsByItself) {  // T2
+TEST_P(IntervalToTheDead, EndsByItself) {
   on_hubs(2, [] {
     const SpawnOptions options{.place = GetParam() ? elsewhere() : Placement::here};
     const Monitored ticked = spawn_monitor(options, [] { next<std::shared_ptr<int>>(); });

@@ -41,6 +41,7 @@ struct Actor : MailboxExtension {
   bool is_exiting() const {
     return (task->attention & attention::exiting) != 0 || state == ActorState::ended;
   }
+  // The only way to another state, which is a later one.
   void advance_to(ActorState next) {
     assert(state < next);
     state = next;

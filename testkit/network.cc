@@ -1,8 +1,8 @@
 #include <stdexcept>
 
 #include "greenroom/scheduler/hub/hub.h"
-#include "greenroom/testkit/environment.h"
-#include "greenroom/testkit/simulated_network.h"
+#include "greenroom/testkit/simulation/environment.h"
+#include "greenroom/testkit/simulation/simulated_network.h"
 #include "greenroom/testkit/testkit.h"
 
 namespace greenroom::testkit {

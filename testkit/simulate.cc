@@ -19,9 +19,9 @@
 #include "greenroom/scheduler/watch/dump.h"
 #include "greenroom/testkit/abort_note.h"
 #include "greenroom/testkit/ending.h"
-#include "greenroom/testkit/environment.h"
 #include "greenroom/testkit/first_actor.h"
-#include "greenroom/testkit/simulated_network.h"
+#include "greenroom/testkit/simulation/environment.h"
+#include "greenroom/testkit/simulation/simulated_network.h"
 #include "greenroom/testkit/testkit.h"
 
 // GoogleTest, if the program has it: whether a check has failed so far.

@@ -1,14 +1,14 @@
 // The calls that a program's sockets make, and their descriptors. How things arrive is in
 // simulated_delivery.cc.
-#include "greenroom/testkit/simulated_network.h"
+#include "greenroom/testkit/simulation/simulated_network.h"
 
 #include <algorithm>
 #include <atomic>
 #include <cassert>
 #include <cerrno>
 
-#include "greenroom/testkit/environment.h"
-#include "greenroom/testkit/simulated_poller.h"
+#include "greenroom/testkit/simulation/environment.h"
+#include "greenroom/testkit/simulation/simulated_poller.h"
 
 namespace greenroom::testkit::detail {
 

@@ -18,7 +18,7 @@
 #include "greenroom/io/poll/fd_poller.h"
 #include "greenroom/io/socket/endpoint.h"
 #include "greenroom/io/socket/socket_calls.h"
-#include "greenroom/testkit/simulated_connection.h"
+#include "greenroom/testkit/simulation/simulated_connection.h"
 
 namespace greenroom::testkit::detail {
 

@@ -2,8 +2,8 @@
 #include <algorithm>
 #include <cassert>
 
-#include "greenroom/testkit/environment.h"
-#include "greenroom/testkit/simulated_network.h"
+#include "greenroom/testkit/simulation/environment.h"
+#include "greenroom/testkit/simulation/simulated_network.h"
 
 namespace greenroom::testkit::detail {
 

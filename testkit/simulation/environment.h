@@ -9,7 +9,7 @@
 #include <string>
 
 #include "greenroom/scheduler/hub/hub.h"
-#include "greenroom/testkit/testkit.h"
+#include "greenroom/testkit/simulation/simulation.h"
 
 namespace greenroom::testkit::detail {
 

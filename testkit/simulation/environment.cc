@@ -1,9 +1,9 @@
-#include "greenroom/testkit/environment.h"
+#include "greenroom/testkit/simulation/environment.h"
 
 #include <utility>
 
 #include "greenroom/scheduler/task/describe.h"
-#include "greenroom/testkit/simulated_network.h"
+#include "greenroom/testkit/simulation/simulated_network.h"
 
 namespace greenroom::testkit::detail {
 

@@ -1,4 +1,4 @@
-#include "greenroom/testkit/simulated_connection.h"
+#include "greenroom/testkit/simulation/simulated_connection.h"
 
 #include <algorithm>
 #include <cassert>

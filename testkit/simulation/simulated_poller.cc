@@ -1,8 +1,8 @@
-#include "greenroom/testkit/simulated_poller.h"
+#include "greenroom/testkit/simulation/simulated_poller.h"
 
 #include <utility>
 
-#include "greenroom/testkit/simulated_network.h"
+#include "greenroom/testkit/simulation/simulated_network.h"
 
 namespace greenroom::testkit::detail {
 

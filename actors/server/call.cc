@@ -27,23 +27,28 @@ inline Actor& caller_of_call(Hub& hub) {
   return self.extension ? static_cast<Actor&>(*self.extension) : current_actor();
 }
 
+// Who waits for a call that one on this hub, of that number, waits for; 0: nobody, as far as can be
+// seen from here.
+std::uint64_t waited_for_by(ActorHub& hub, std::uint64_t number) {
+  const Actor* actor = hub.pids.find(number);
+  if (!actor || actor->task->state != TaskState::parked) return 0;
+  const ParkFrame& park = *actor->task->park;
+  return park.waits_for.kind == WaitsFor::Kind::actor ? park.waits_for.id : 0;
+}
+
 // A chain of calls on this hub that would wait for the caller in the end; empty if there is none.
 std::string cycle_through(const Task& caller, Pid target) {
+  constexpr int longest = 10'000;
   ActorHub& hub = ActorHub::of(*caller.hub);
   const std::uint64_t self = caller.extension ? actor_of(const_cast<Task&>(caller)).number : 0;
-  if (self == 0) return {};
+  std::uint64_t last = target.number;
+  int length = 0;
+  while (last != 0 && last != self && length++ < longest) last = waited_for_by(hub, last);
+  if (last == 0 || last != self) return {};
   std::string chain;
-  std::uint64_t number = target.number;
-  for (int length = 0; length < 10'000; ++length) {
-    const Actor* actor = hub.pids.find(number);
-    if (!actor || actor->task->state != TaskState::parked) return {};
-    const ParkFrame& park = *actor->task->park;
-    if (park.waits_for.kind != WaitsFor::Kind::actor) return {};
-    chain += (chain.empty() ? "" : " -> ") + actor->pid().to_string();
-    number = park.waits_for.id;
-    if (number == self) return chain;
-  }
-  return {};
+  for (std::uint64_t number = target.number; number != self; number = waited_for_by(hub, number))
+    chain += (chain.empty() ? "" : " -> ") + hub.pids.find(number)->pid().to_string();
+  return chain;
 }
 
 // Not members of CallSite: what they are called with stays in registers.

@@ -131,7 +131,8 @@ using MessagePointer = std::unique_ptr<Message, MessageDeleter>;
 
 // A message on its way into a function that owns it from then on. A parameter of this type is
 // passed in a register, where a std::unique_ptr lies in memory; the price is that there is no
-// destructor: whoever is given one takes it, or passes it on.
+// destructor: whoever is given one takes it, or passes it on. So it is lost if another argument of
+// the same call throws: what may throw comes in a statement before.
 class [[nodiscard]] OwnedMessage {
  public:
   OwnedMessage(MessagePointer message) noexcept : message_(message.release()) {}

@@ -207,11 +207,11 @@ struct NamedServer {
   bool is_waiting;
 };
 template <class S>
-Pid address_of(const ServerRef<S>& ref) {
+Pid address_of(const ServerRef<S>& ref) noexcept {
   return ref.pid();
 }
 template <class S>
-NamedServer address_of(const ServerName<S>& name) {
+NamedServer address_of(const ServerName<S>& name) noexcept {
   return {name.name(), name.is_waiting()};
 }
 

@@ -56,7 +56,8 @@ void send(Pid to, T message) {
 // Throws NoSuchName.
 template <class T>
 void send(std::string_view name, T message) {
-  detail::send_message(detail::pid_of_name(name), detail::message_of(std::move(message)));
+  const Pid to = detail::pid_of_name(name);  // first: nothing may throw beside an OwnedMessage
+  detail::send_message(to, detail::message_of(std::move(message)));
 }
 
 // Ends the calling actor with the reason, after its destructors. As erlang:exit/1. On a thread's

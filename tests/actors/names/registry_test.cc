@@ -208,12 +208,14 @@ TEST_P(Name, ThatIsTakenRefusesAServerWithWhoHasIt) {
 
 TEST(NameOfNobody, IsAnErrorToSendToAndADeadPidIsNot) {
   in_actor([] {
+    const auto message = std::make_shared<int>(1);
     try {
-      send("nobody", 1);
+      send("nobody", message);
       ADD_FAILURE();
     } catch (const NoSuchName& error) {
       EXPECT_NE(std::string(error.what()).find("'nobody'"), std::string::npos);
     }
+    EXPECT_EQ(message.use_count(), 1) << "the message is gone";
     const Monitored dead = spawn_monitor([] {});
     end_of(dead);
     send(dead.pid, 1);

@@ -63,6 +63,8 @@ bool is_library_internal(const SourceLine& line) {
 // An inlined function has a bare name: it is the runtime's if the function it ended up in is, and
 // its text is not the user's.
 bool is_runtime(const SourceLine& line, const SourceLine& frame) {
+  // A user's function that was inlined there is not to be seen.
+  if (line.is_cold_without_line) return false;
   if (is_runtime_name(line.function) || is_library_internal(line)) return true;
   if (!line.is_inlined || !is_runtime_name(frame.function)) return false;
   return line.file == frame.file || is_library_header(line.file);

@@ -33,7 +33,7 @@ StackTrace capture_suspended(const void* fcontext, const std::byte* low, const s
                              std::size_t below_frame = 0) noexcept;
 
 // Which frames to show. `relevant` leaves out greenroom's own functions and the C++ runtime's at
-// both ends; those between a user's functions are always shown.
+// both ends; those between a user's functions are always shown, and those that may be a user's.
 enum class Frames { relevant, all };
 
 // A line "    at function(parameters) file.cc:12\n" for each frame and each function inlined

@@ -14,7 +14,6 @@
 #include <unordered_map>
 
 #include "greenroom/scheduler/system/descriptor_probe.h"
-#include "greenroom/scheduler/trace/cold_part.h"
 #include "greenroom/scheduler/unwind/loaded_modules.h"
 
 // libbacktrace's interface, spelled out: <backtrace.h> is in a directory that only gcc looks in.
@@ -137,12 +136,12 @@ struct Visit : Reader::Look {
   }
 };
 
-void visit_lines_at(const Reader& reader, std::uintptr_t address,
-                    void (*visit)(void* data, const RawLine& line), void* data) {
+void visit_known_lines(const Reader& reader, std::uintptr_t address, const Symbol& symbol,
+                       void (*visit)(void* data, const RawLine& line), void* data) {
   Visit state{{&reader}, visit, data};
   reader.find_lines(address, Visit::next, &state);
   // The symbol table has the parameters, which the little debug information of -g1 leaves out.
-  if (const char* name = find_symbol(reader, address).name) state.last.function = name;
+  if (symbol.name != nullptr) state.last.function = symbol.name;
   state.last.is_inlined = false;
   visit(data, state.last);
 }
@@ -153,7 +152,7 @@ RawLine innermost_line_at(const Reader& reader, std::uintptr_t address) {
     auto& first = *static_cast<RawLine*>(data);
     if (first.function == nullptr && first.file == nullptr) first = line;
   };
-  visit_lines_at(reader, address, keep_first, &innermost);
+  visit_known_lines(reader, address, {}, keep_first, &innermost);
   return innermost;
 }
 
@@ -163,16 +162,19 @@ bool is_same_place(const RawLine& a, const RawLine& b) {
 }
 
 // gcc (12) lets the cold part of a function begin without a line if it is the one it gave last:
-// such an address has none, or seems to be in the line before, which is another function's. The
-// right one is that of the jump which leads there.
-std::uintptr_t to_known_line(const Reader& reader, std::uintptr_t address) {
-  const Symbol symbol = find_symbol(reader, address);
-  if (symbol.name == nullptr || !std::string_view(symbol.name).ends_with(".cold")) return address;
+// such an address has none, or seems to be in the line before, which is another function's.
+bool is_cold_without_line(const Reader& reader, std::uintptr_t address, const Symbol& symbol) {
+  if (symbol.name == nullptr || !std::string_view(symbol.name).ends_with(".cold")) return false;
   const RawLine here = innermost_line_at(reader, address);
-  if (here.line != 0 && !is_same_place(here, innermost_line_at(reader, symbol.start - 1)))
-    return address;
-  const std::uintptr_t jump = find_jump_into(symbol.start, address);
-  return jump != 0 ? jump : address;
+  return here.line == 0 || is_same_place(here, innermost_line_at(reader, symbol.start - 1));
+}
+
+void visit_lines_at(const Reader& reader, std::uintptr_t address,
+                    void (*visit)(void* data, const RawLine& line), void* data) {
+  const Symbol symbol = find_symbol(reader, address);
+  if (is_cold_without_line(reader, address, symbol))
+    return visit(data, {.function = symbol.name, .is_cold_without_line = true});
+  visit_known_lines(reader, address, symbol, visit, data);
 }
 
 // Readable names.
@@ -257,9 +259,10 @@ std::vector<SourceLine> look_up(const Reader& reader, const void* return_address
         {.function = raw.function != nullptr ? to_readable_name(raw.function) : std::string(),
          .file = raw.file != nullptr ? raw.file : "",
          .line = raw.line,
-         .is_inlined = raw.is_inlined});
+         .is_inlined = raw.is_inlined,
+         .is_cold_without_line = raw.is_cold_without_line});
   };
-  visit_lines_at(reader, to_known_line(reader, to_call(return_address)), collect, &lines);
+  visit_lines_at(reader, to_call(return_address), collect, &lines);
   SourceLine& frame = lines.back();
   if (frame.function.empty()) frame.function = describe_address(to_call(return_address));
   return lines;

@@ -23,6 +23,9 @@ struct SourceLine {
   std::string file;      // empty if unknown
   int line = 0;
   bool is_inlined = false;
+  // The compiler has put this part of the function aside and given it no line: what was inlined
+  // there is not known.
+  bool is_cold_without_line = false;
 };
 
 // The lines one return address stands for, innermost first: functions inlined into one another,
@@ -46,11 +49,11 @@ struct RawLine {
   const char* file = nullptr;
   int line = 0;
   bool is_inlined = false;
+  bool is_cold_without_line = false;
 };
 
-// Calls visit(data, line) for each of the lines `symbolize` would return, but for cold parts
-// without lines (see symbolizer.cc). Async-signal-safe, above all once `prepare_symbolizer` was
-// called; needs some 10 KiB of stack.
+// Calls visit(data, line) for each of the lines `symbolize` would return. Async-signal-safe, above
+// all once `prepare_symbolizer` was called; needs some 10 KiB of stack.
 void visit_raw_lines(const void* return_address, void (*visit)(void* data, const RawLine& line),
                      void* data) noexcept;
 

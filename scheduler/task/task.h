@@ -45,14 +45,12 @@ enum class ParkResult : std::uint8_t {
 
 // Bits of Task::attention: what must be looked at before going on.
 namespace attention {
-inline constexpr std::uint16_t kill = 1;        // an exception from outside is pending
-inline constexpr std::uint16_t timeout = 2;     // a Timeout has fired and not been thrown
-inline constexpr std::uint16_t exiting = 4;     // an exit was accepted: every blocking call throws
-inline constexpr std::uint16_t deadline = 8;    // an inherited deadline has passed
-inline constexpr std::uint16_t suspended = 16;  // reserved: the debugger's suspend
-inline constexpr std::uint16_t trace = 32;      // reserved: events of this task are reported
-inline constexpr std::uint16_t inherits = 64;   // it runs in a with_deadline, passed or not
-inline constexpr std::uint16_t on_stack = 128;  // it is in on_stack(), where nothing may park
+inline constexpr std::uint16_t kill = 1;       // an exception from outside is pending
+inline constexpr std::uint16_t timeout = 2;    // a Timeout has fired and not been thrown
+inline constexpr std::uint16_t exiting = 4;    // an exit was accepted: every blocking call throws
+inline constexpr std::uint16_t deadline = 8;   // an inherited deadline has passed
+inline constexpr std::uint16_t inherits = 16;  // it runs in a with_deadline, passed or not
+inline constexpr std::uint16_t on_stack = 32;  // it is in on_stack(), where nothing may park
 inline constexpr std::uint16_t throws = kill | timeout | exiting | deadline;
 inline constexpr std::uint16_t refuses = throws | on_stack;  // of calls that may park
 }  // namespace attention

@@ -33,6 +33,12 @@ bool is_detached(TimerRef ref) noexcept;
 // By the greenlet that has started it: what was left; nothing if it has fired or is not its own.
 std::optional<std::chrono::nanoseconds> cancel_detached(TimerRef ref);
 
+// What run_bounded calls.
+template <class Body>
+void call_body(void* body) {
+  (*static_cast<Body*>(body))();
+}
+
 }  // namespace detail
 
 // After the duration, the next suspension point of this greenlet throws TimeoutError, once. An
@@ -63,21 +69,13 @@ auto try_for(std::chrono::nanoseconds duration, F f) {
   using R = std::invoke_result_t<F>;
   static_assert(!std::is_reference_v<R>,
                 "try_for's function returns a value or nothing: return a pointer or a copy");
-  const detail::BoundedScope timeout(duration);
-  try {
-    if constexpr (std::is_void_v<R>) {
-      f();
-      return true;
-    } else {
-      return std::optional<R>(f());
-    }
-  } catch (const detail::Expiry& error) {  // see unwind_probe.h
-    if (static_cast<const TimeoutError&>(error).id() != timeout.id()) throw;
-    if constexpr (std::is_void_v<R>) {
-      return false;
-    } else {
-      return std::optional<R>();
-    }
+  if constexpr (std::is_void_v<R>) {
+    return detail::run_bounded(duration, detail::call_body<F>, &f);
+  } else {
+    std::optional<R> result;
+    auto body = [&] { result.emplace(f()); };
+    detail::run_bounded(duration, detail::call_body<decltype(body)>, &body);
+    return result;
   }
 }
 

@@ -1,7 +1,6 @@
 #include "greenroom/scheduler/hub/expiry.h"
 
 #include <cassert>
-#include <limits>
 #include <stdexcept>
 #include <utility>
 
@@ -20,7 +19,7 @@ Task& timed_task(const Hub& hub) {
 }  // namespace
 
 // Few stores and no call: see TimerWheel.
-ExpiringScope::ExpiringScope(std::chrono::nanoseconds duration) : kind_(Kind::once) {
+ExpiringScope::ExpiringScope(std::chrono::nanoseconds duration, Kind kind) : kind_(kind) {
   fire = &on_fire;
   Hub* const hub = Hub::current_if_any();
   Task* const task = hub ? hub->current_task() : nullptr;
@@ -54,7 +53,7 @@ void ExpiringScope::take_back() noexcept {
   assert(task_->hub == Hub::current_if_any());
   if (is_armed()) [[likely]]
     return Hub::current_if_any()->timers().cancel(*this);
-  if (kind_ == Kind::once) forget();
+  if (kind_ != Kind::deadline) forget();
 }
 
 void ExpiringScope::forget() noexcept {
@@ -102,22 +101,40 @@ DeadlineScope::~DeadlineScope() {
   task().attention &= static_cast<std::uint16_t>(~over);
 }
 
-BoundedScope::BoundedScope(std::chrono::nanoseconds duration)
-    : ExpiringScope(duration), outer_(std::exchange(task().interrupts->bounds, this)) {}
+namespace {
 
-BoundedScope::~BoundedScope() { task().interrupts->bounds = outer_; }
+// A run_bounded's.
+class BoundedScope : public ExpiringScope {
+ public:
+  BoundedScope(std::chrono::nanoseconds duration, const void* frame)
+      : ExpiringScope(duration, Kind::bounded), frame_(reinterpret_cast<std::uintptr_t>(frame)) {}
+  std::uintptr_t frame() const { return frame_; }
 
-int BoundedScope::count_within(const Interrupts& pending, const ExpiringScope& scope) noexcept {
-  int count = 0;
-  for (const BoundedScope* bound = pending.bounds; bound; bound = bound->outer_, ++count) {
-    if (bound == &scope) return count;
+ private:
+  std::uintptr_t frame_;
+};
+
+}  // namespace
+
+bool run_bounded(std::chrono::nanoseconds duration, void (*body)(void* data), void* data) {
+  // Asking for its address makes this function keep a frame pointer, whatever the compiler flags.
+  const BoundedScope scope(duration, __builtin_frame_address(0));
+  try {
+    body(data);
+    return true;
+  } catch (const TimeoutError& error) {
+    if (error.id() != scope.id()) throw;
+    return false;
   }
-  return std::numeric_limits<int>::max();
+}
+
+std::uintptr_t ExpiringScope::frame() const noexcept {
+  return kind_ == Kind::bounded ? static_cast<const BoundedScope*>(this)->frame() : 0;
 }
 
 ExpiringScope* next_expired(const Interrupts& pending, ExpiringScope* last) noexcept {
   DeadlineScope* deadline = pending.deadlines;
-  if (!last || last->kind() == ExpiringScope::Kind::once) {
+  if (!last || last->kind() != ExpiringScope::Kind::deadline) {
     if (TimerNode* next = last ? last->next : pending.fired)
       return static_cast<ExpiringScope*>(next);
   } else {
@@ -129,7 +146,7 @@ ExpiringScope* next_expired(const Interrupts& pending, ExpiringScope* last) noex
 
 void throw_expired(ExpiringScope& scope) {
   const std::uint64_t id = scope.id();
-  if (scope.kind() == ExpiringScope::Kind::once) scope.disarm();
+  if (scope.kind() != ExpiringScope::Kind::deadline) scope.disarm();
   throw TimeoutError(id);
 }
 

@@ -13,8 +13,9 @@ namespace greenroom::detail {
 // A timer of one task that a TimeoutError comes from. Small: who has many has them in cold memory.
 class ExpiringScope : public TimerNode {
  public:
-  // Thrown once.
-  explicit ExpiringScope(std::chrono::nanoseconds duration);
+  // `bounded` are those of run_bounded alone. All but `deadline` are thrown once.
+  enum class Kind : std::uint8_t { once, bounded, deadline };
+  explicit ExpiringScope(std::chrono::nanoseconds duration, Kind kind = Kind::once);
   ~ExpiringScope() { disarm(); }
   ExpiringScope(const ExpiringScope&) = delete;
   ExpiringScope& operator=(const ExpiringScope&) = delete;
@@ -28,8 +29,9 @@ class ExpiringScope : public TimerNode {
   // Neither will it fire, nor has it anything left to throw.
   bool is_over() const { return !is_armed() && !has_fired_; }
   bool has_fired() const { return has_fired_; }
-  enum class Kind : std::uint8_t { once, deadline };
   Kind kind() const { return kind_; }
+  // That of the run_bounded which takes its TimeoutError; 0 if it is none of one.
+  std::uintptr_t frame() const noexcept;
 
  protected:
   ExpiringScope(Kind kind, Task& task) : task_(&task), kind_(kind) { fire = &on_fire; }
@@ -62,18 +64,11 @@ class DeadlineScope : public ExpiringScope {
   DeadlineScope* outer_;
 };
 
-// A try_for's: while it lasts, timeouts of others pass through a handler.
-class BoundedScope : public ExpiringScope {
- public:
-  explicit BoundedScope(std::chrono::nanoseconds duration);
-  ~BoundedScope();
-  // How many others a TimeoutError of that scope passes on its way; all of them if it is not that
-  // of a try_for.
-  static int count_within(const Interrupts& pending, const ExpiringScope& scope) noexcept;
-
- private:
-  BoundedScope* outer_;
-};
+// True if body(data) has returned; false if it was left by the TimeoutError of this call, because
+// it took longer than the duration. All else that leaves it passes through. A function and not a
+// part of try_for, so that the search for handlers knows it by its address.
+[[gnu::noinline]] bool run_bounded(std::chrono::nanoseconds duration, void (*body)(void* data),
+                                   void* data);
 
 // The scopes whose TimeoutError is pending, one after another, as they are to be thrown: null for
 // the first; null after the last.

@@ -3,7 +3,6 @@
 #include <cassert>
 #include <cstdlib>
 #include <cstring>
-#include <limits>
 #include <memory>
 #include <string>
 #include <typeinfo>
@@ -91,7 +90,7 @@ struct Throwable {
 // there. What is held off does not hold off what comes after it: a clean-up may have timeouts of
 // its own.
 Throwable find_throwable(Task& task, const UnwindContext& thrower) noexcept {
-  constexpr int all = std::numeric_limits<int>::max();
+  const Sieve all{.function = reinterpret_cast<std::uintptr_t>(&run_bounded)};
   const StackBounds bounds = bounds_above(task, thrower);
   if ((task.attention & attention::exiting) != 0 &&
       !would_terminate(thrower, bounds, typeid(ActorExit), nullptr, all))
@@ -108,8 +107,9 @@ Throwable find_throwable(Task& task, const UnwindContext& thrower) noexcept {
       return {Throwable::Kind::kill};
   }
   for (ExpiringScope* scope = nullptr; (scope = next_expired(pending, scope));) {
-    if (!would_terminate(thrower, bounds, typeid(TimeoutError), nullptr,
-                         BoundedScope::count_within(pending, *scope)))
+    Sieve others = all;
+    others.taking_frame = scope->frame();
+    if (!would_terminate(thrower, bounds, typeid(TimeoutError), nullptr, others))
       return {Throwable::Kind::timeout, scope};
   }
   return {};

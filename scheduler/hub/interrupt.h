@@ -17,14 +17,13 @@
 
 #include "greenroom/scheduler/task/task.h"
 #include "greenroom/scheduler/unwind/stack_walk.h"
-#include "greenroom/scheduler/unwind/unwind_probe.h"
 
 namespace greenroom {
 
 class ExitReason;
 
 // A Timeout or a deadline has passed. Timeout::is_mine tells which.
-class TimeoutError : public detail::Expiry {
+class TimeoutError {
  public:
   explicit TimeoutError(std::uint64_t id = 0) : id_(id) {}
   std::uint64_t id() const { return id_; }
@@ -76,7 +75,6 @@ struct LoopExit : std::runtime_error {
 
 namespace detail {
 
-class BoundedScope;
 class DeadlineScope;
 class ExpiringScope;
 struct TimerNode;
@@ -100,7 +98,6 @@ struct Interrupts {
   std::deque<std::exception_ptr> kills;  // thrown one at a time, oldest first
   TimerNode* fired = nullptr;          // timeouts that have fired and were not thrown, oldest first
   DeadlineScope* deadlines = nullptr;  // the task's with_deadline scopes, innermost first
-  BoundedScope* bounds = nullptr;      // the task's try_fors, innermost first
   std::vector<std::unique_ptr<ExpiringScope>> detached;
   std::unique_ptr<TaskPart> locals;    // green::local
   std::unique_ptr<TaskPart> stand_in;  // of a task that is no greenlet: getcurrent()

@@ -227,11 +227,9 @@ PadEnd follow_landing_pad(const std::uint8_t* pad, Handlers handlers) noexcept {
   return walk.terminates_by_clang && is_end ? PadEnd::terminates : PadEnd::catches;
 }
 
-const std::uint8_t* find_rethrow(const std::uint8_t* pad, Rethrow rethrow) noexcept {
+const std::uint8_t* find_rethrow(const std::uint8_t* pad) noexcept {
   Walk walk;
-  if (!walk.follow(pad)) return nullptr;
-  const bool is_understood = walk.follow_handlers();
-  if (rethrow == Rethrow::on_every_way && (!is_understood || walk.ends_handler)) return nullptr;
+  if (!walk.follow(pad) || !walk.follow_handlers() || walk.ends_handler) return nullptr;
   return walk.raises_after;
 }
 

@@ -27,11 +27,8 @@ enum class Handlers : std::uint8_t {
 
 PadEnd follow_landing_pad(const std::uint8_t* pad, Handlers handlers) noexcept;
 
-enum class Rethrow : std::uint8_t { on_every_way, on_some_way };
-
 // For a pad whose handlers take the exception: where the call returns to by which they throw it
-// again, or another one instead. Null if there is none, or if `on_every_way` was asked for and a
-// handler is left otherwise.
-const std::uint8_t* find_rethrow(const std::uint8_t* pad, Rethrow rethrow) noexcept;
+// again, or another one instead. Null if there is none, or if a handler may be left otherwise.
+const std::uint8_t* find_rethrow(const std::uint8_t* pad) noexcept;
 
 }  // namespace greenroom::detail

@@ -20,6 +20,7 @@ namespace {
 struct Thrown {
   const std::type_info& type;
   void* object;
+  Sieve sieve;
 
   // As the runtime asks; a pointer is compared by what it points to.
   bool is_caught_by(const std::type_info& handler) const noexcept {
@@ -29,15 +30,15 @@ struct Thrown {
   }
 };
 
-// bounded: it comes to a try_for, which takes its own and throws others again.
-enum class Passing : std::uint8_t { through, caught, terminated, bounded };
+// sieved: it comes to the sieve, of which the frame decides.
+enum class Passing : std::uint8_t { through, caught, terminated, sieved };
 
 Passing find_passing(std::uintptr_t address, const Thrown& thrown) noexcept;
 
 // What becomes of it in a handler that throws it again, whatever it does before: the search goes on
 // from there.
 Passing pass_handler(const std::uint8_t* pad, const Thrown& thrown) noexcept {
-  const std::uint8_t* const again = find_rethrow(pad, Rethrow::on_every_way);
+  const std::uint8_t* const again = find_rethrow(pad);
   return again ? find_passing(reinterpret_cast<std::uintptr_t>(again) - 1, thrown)
                : Passing::caught;
 }
@@ -66,11 +67,6 @@ class LanguageData {
     if (!site.is_known) return Passing::terminated;  // no entry: the call must not throw
     if (!site.pad) return Passing::through;
     return site.action ? follow(site.action, site.pad, thrown) : clean_up(site.pad);
-  }
-
-  // Where an exception that leaves the call at `address` is taken up; null if nowhere.
-  const std::uint8_t* pad_of(std::uintptr_t address) const noexcept {
-    return find_site(address).pad;
   }
 
  private:
@@ -113,7 +109,6 @@ class LanguageData {
           const PadEnd end = follow_landing_pad(pad, handlers);
           return end == PadEnd::terminates ? Passing::terminated : pass_handler(pad, thrown);
         }
-        if (*handler == typeid(Expiry)) return Passing::bounded;
         if (thrown.is_caught_by(*handler)) return pass_handler(pad, thrown);
         has_others = true;
       }
@@ -145,27 +140,14 @@ class LanguageData {
   const std::uint8_t* actions_ = nullptr;
 };
 
-bool find_function(std::uintptr_t address, FrameDescription& function) noexcept {
-  return find_frame_description(address, function) && function.language_data != 0 &&
-         function.personality == reinterpret_cast<std::uintptr_t>(&__gxx_personality_v0);
-}
-
 // What becomes of an exception that leaves the call at `address`.
 Passing find_passing(std::uintptr_t address, const Thrown& thrown) noexcept {
   FrameDescription function;
-  if (!find_function(address, function)) return Passing::through;
+  if (!find_frame_description(address, function) || function.language_data == 0 ||
+      function.personality != reinterpret_cast<std::uintptr_t>(&__gxx_personality_v0))
+    return Passing::through;
+  if (function.start == thrown.sieve.function) return Passing::sieved;
   return LanguageData(function).pass(address, thrown);
-}
-
-// The same once the try_for that it comes to has thrown it again.
-Passing find_passing_beyond(std::uintptr_t& address, const Thrown& thrown) noexcept {
-  FrameDescription function;
-  if (!find_function(address, function)) return Passing::through;
-  const std::uint8_t* const pad = LanguageData(function).pad_of(address);
-  const std::uint8_t* const again = pad ? find_rethrow(pad, Rethrow::on_some_way) : nullptr;
-  if (!again) return Passing::through;
-  address = reinterpret_cast<std::uintptr_t>(again) - 1;
-  return find_passing(address, thrown);
 }
 
 // Answers that are kept.
@@ -229,15 +211,14 @@ void forget_what_was_unloaded() noexcept {
 }  // namespace
 
 bool would_terminate(UnwindContext thrower, const StackBounds& bounds, const std::type_info& type,
-                     void* object, int try_fors) noexcept {
+                     void* object, Sieve sieve) noexcept {
   forget_what_was_unloaded();
-  const Thrown thrown{type, object};
+  const Thrown thrown{type, object, sieve};
   const std::uint64_t number = number_of(type);
   do {
-    std::uintptr_t address = thrower.pc - 1;
-    Passing passing = known_passings.find(address, number, thrown);
-    while (passing == Passing::bounded && try_fors-- > 0)
-      passing = find_passing_beyond(address, thrown);
+    Passing passing = known_passings.find(thrower.pc - 1, number, thrown);
+    if (passing == Passing::sieved)
+      passing = thrower.fp == sieve.taking_frame ? Passing::caught : Passing::through;
     if (passing != Passing::through) return passing == Passing::terminated;
   } while (unwind_step(thrower, bounds));
   return false;

@@ -8,7 +8,7 @@
 //
 // A noexcept function has no entry for the call in its table (gcc), or one whose landing pad leads
 // to std::terminate (gcc where functions were inlined, clang). A handler that throws it again on
-// every way is followed; one that does so on some only is taken to keep it, but for try_for's.
+// every way is followed; one that does so on some only is taken to keep it.
 // Where something is not understood, the answer is "no", and the program ends as it would have.
 //
 // Thread-safe, allocates nothing.
@@ -21,14 +21,19 @@
 
 namespace greenroom::detail {
 
+// A function that catches by a handler, and throws again what is not its own: what its code does is
+// not worked out, but known.
+struct Sieve {
+  std::uintptr_t function = 0;  // its address; the same one in all questions of a process
+  // Which of its calls takes the exception, by __builtin_frame_address(0) in it; 0: none.
+  std::uintptr_t taking_frame = 0;
+};
+
 // True if an exception of this type, thrown where `thrower` was taken, would reach a function that
 // must not throw before a handler that takes it. `object` is what would be thrown; it may be null
-// if its type has no virtual bases. So many try_fors on its way let it pass.
+// if its type has no virtual bases.
 bool would_terminate(UnwindContext thrower, const StackBounds& bounds, const std::type_info& type,
-                     void* object, int try_fors = 0) noexcept;
-
-// A base of TimeoutError, and the type by which a try_for catches it: its handler is known by that.
-struct Expiry {};
+                     void* object, Sieve sieve = {}) noexcept;
 
 // The caller of the function whose __builtin_frame_address(0) is given.
 inline UnwindContext caller_of(const void* frame_address) noexcept {

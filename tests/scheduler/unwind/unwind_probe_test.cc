@@ -13,13 +13,17 @@ namespace {
 // What is asked by ask(), where it is called.
 const std::type_info* asked_type = &typeid(int);
 
+// A process asks with one sieve only.
+bool sift();
+Sieve asked_sieve{.function = reinterpret_cast<std::uintptr_t>(&sift)};
+
 // Never: but where the compiler knows that nothing is thrown, it writes no tables.
 volatile bool is_to_throw = false;
 
 [[gnu::noinline]] bool ask() {
   if (is_to_throw) throw 1;
   const UnwindContext caller = caller_of(__builtin_frame_address(0));
-  return would_terminate(caller, {.low = caller.sp}, *asked_type, nullptr);
+  return would_terminate(caller, {.low = caller.sp}, *asked_type, nullptr, asked_sieve);
 }
 
 [[gnu::noinline]] bool ask_in_noexcept() noexcept {
@@ -34,6 +38,31 @@ volatile bool is_to_throw = false;
   } catch (const std::logic_error&) {
     return false;
   }
+}
+
+enum class Taking { by_the_inner, by_the_outer, by_none };
+Taking taking = Taking::by_none;
+bool is_inner = false;
+
+// Its handler may keep what it catches.
+[[gnu::noinline]] bool sift() {
+  const Taking place = is_inner ? Taking::by_the_inner : Taking::by_the_outer;
+  if (taking == place)
+    asked_sieve.taking_frame = reinterpret_cast<std::uintptr_t>(__builtin_frame_address(0));
+  try {
+    return is_inner ? ask() : (is_inner = true, sift());
+  } catch (const std::logic_error&) {
+    if (is_to_throw) throw;
+    return false;
+  }
+}
+
+[[gnu::noinline]] bool sift_in_noexcept() noexcept {
+  asked_sieve.taking_frame = 0;
+  is_inner = false;
+  const bool answer = sift();
+  asm volatile("");  // so that the call is not a jump
+  return answer;
 }
 
 template <class T>
@@ -60,6 +89,15 @@ TEST(UnwindProbe, AnswersForEachTypeWhatItsHandlersSay) {
     EXPECT_FALSE(would_terminate_in<std::out_of_range>(ask_where_logic_errors_are_caught));
     EXPECT_TRUE(would_terminate_in<std::runtime_error>(ask_where_logic_errors_are_caught));
     EXPECT_TRUE(would_terminate_in<std::logic_error*>(ask_where_logic_errors_are_caught));
+  }
+}
+
+TEST(UnwindProbe, LetsASievePassWhatItDoesNotTake) {
+  for (int round = 0; round < 3; ++round) {
+    for (const Taking place : {Taking::by_the_inner, Taking::by_the_outer, Taking::by_none}) {
+      taking = place;
+      EXPECT_EQ(would_terminate_in<std::logic_error>(sift_in_noexcept), place == Taking::by_none);
+    }
   }
 }
 

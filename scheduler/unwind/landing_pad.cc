@@ -216,15 +216,13 @@ class Walk {
 
 }  // namespace
 
-PadEnd follow_landing_pad(const std::uint8_t* pad, Handlers handlers) noexcept {
+bool ends_in_terminate(const std::uint8_t* pad, Handlers handlers) noexcept {
   Walk walk;
-  if (!walk.follow(pad)) return PadEnd::unknown;
-  if (walk.goes_on) return PadEnd::goes_on;
-  if (handlers == Handlers::none_that_fits)
-    return walk.terminates || walk.terminates_by_clang ? PadEnd::terminates : PadEnd::unknown;
+  if (!walk.follow(pad) || walk.goes_on) return false;
+  if (handlers == Handlers::none_that_fits) return walk.terminates || walk.terminates_by_clang;
   // A plain std::terminate here is one that the program calls on the way, as ~thread does.
-  const bool is_end = handlers == Handlers::catch_all_after_others || !walk.catches;
-  return walk.terminates_by_clang && is_end ? PadEnd::terminates : PadEnd::catches;
+  return walk.terminates_by_clang &&
+         (handlers == Handlers::catch_all_after_others || !walk.catches);
 }
 
 const std::uint8_t* find_rethrow(const std::uint8_t* pad) noexcept {

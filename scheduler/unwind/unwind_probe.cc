@@ -106,8 +106,7 @@ class LanguageData {
           // The end of a noexcept function looks like a catch (...) where clang compiled it.
           const Handlers handlers =
               has_others ? Handlers::catch_all_after_others : Handlers::catch_all;
-          const PadEnd end = follow_landing_pad(pad, handlers);
-          return end == PadEnd::terminates ? Passing::terminated : pass_handler(pad, thrown);
+          return ends_in_terminate(pad, handlers) ? Passing::terminated : pass_handler(pad, thrown);
         }
         if (thrown.is_caught_by(*handler)) return pass_handler(pad, thrown);
         has_others = true;
@@ -120,9 +119,8 @@ class LanguageData {
   // Something is destroyed; then the search goes on, or the noexcept function ends that this one
   // was inlined into.
   static Passing clean_up(const std::uint8_t* pad) noexcept {
-    return follow_landing_pad(pad, Handlers::none_that_fits) == PadEnd::terminates
-               ? Passing::terminated
-               : Passing::through;
+    return ends_in_terminate(pad, Handlers::none_that_fits) ? Passing::terminated
+                                                            : Passing::through;
   }
 
   // Null is catch (...).

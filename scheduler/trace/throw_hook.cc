@@ -101,7 +101,6 @@ struct Excluded {
   std::array<std::atomic<const std::type_info*>, max_types> types = {};
 };
 constinit Excluded excluded;
-constinit std::atomic<bool (*)() noexcept> predicate = nullptr;
 constinit std::atomic<std::uint32_t> limit = 10'000;
 
 struct ThreadState {
@@ -137,9 +136,6 @@ bool is_over_limit(ThreadState& state) {
 bool is_wanted(const std::type_info& type) {
   ThreadState& state = this_thread;
   if (!state.is_enabled) return false;
-  // acquire pairs with the release of set_throw_capture_predicate.
-  const auto wanted = predicate.load(std::memory_order_acquire);
-  if (wanted != nullptr && !wanted()) return false;
   if (is_excluded(type)) return false;
   if (is_over_limit(state)) {
     ++state.counters.over_limit;
@@ -192,11 +188,6 @@ Destructor on_throw(void* object, const std::type_info& type, Destructor destroy
 }  // namespace
 
 void set_throw_capture(bool enabled) noexcept { this_thread.is_enabled = enabled; }
-
-void set_throw_capture_predicate(bool (*wanted)() noexcept) noexcept {
-  // release pairs with the acquire in is_wanted.
-  predicate.store(wanted, std::memory_order_release);
-}
 
 void exclude_from_throw_capture(const std::type_info& type) noexcept {
   for (auto& slot : excluded.types) {

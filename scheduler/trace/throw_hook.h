@@ -5,9 +5,9 @@
 // freed with it (its destructor is wrapped); so interleaved, nested and rethrown exceptions cannot
 // be mixed up, and a re-used address cannot show an older one's stack.
 //
-// Exceptions are captured on threads that asked for it, where the scheduler's predicate agrees,
-// except types that were excluded, and at most so many a second. make_exception_ptr does not throw,
-// so what it makes has no trace, even when rethrown.
+// Exceptions are captured on threads that asked for it, except types that were excluded, and at
+// most so many a second. make_exception_ptr does not throw, so what it makes has no trace, even
+// when rethrown.
 //
 // Rejected: a per-thread ring keyed by address (an exception_ptr from another thread, or one whose
 //   address make_exception_ptr re-uses, gets a wrong stack); enlarging the object by wrapping
@@ -27,10 +27,6 @@ namespace greenroom::detail {
 
 // Whether throws on the calling thread are captured; off for a new thread.
 void set_throw_capture(bool enabled) noexcept;
-
-// Asked at each throw on a thread where capture is on: is there a greenlet to report it? Null, as
-// at first, is yes. It must neither throw nor park. Any thread.
-void set_throw_capture_predicate(bool (*wanted)() noexcept) noexcept;
 
 // Exceptions of exactly this type are never captured: those that steer, rather than tell of a
 // mistake. At most 32 types. Any thread.

@@ -15,7 +15,6 @@ namespace {
 using greenroom::detail::exclude_from_throw_capture;
 using greenroom::detail::set_throw_capture;
 using greenroom::detail::set_throw_capture_limit;
-using greenroom::detail::set_throw_capture_predicate;
 using greenroom::detail::StackTrace;
 using greenroom::detail::throw_capture_counters;
 using greenroom::detail::to_string;
@@ -30,10 +29,7 @@ class ThrowHook : public testing::Test {
     set_throw_capture(true);
     set_throw_capture_limit(no_limit);
   }
-  ~ThrowHook() override {
-    set_throw_capture(false);
-    set_throw_capture_predicate(nullptr);
-  }
+  ~ThrowHook() override { set_throw_capture(false); }
 };
 
 // Each with a different body: equal functions become one.
@@ -256,15 +252,6 @@ TEST_F(ThrowHook, IsOffInAThreadThatDidNotAsk) {
     set_throw_capture(false);
     EXPECT_EQ(text_of_throw(throw_first), "no trace");
   }).join();
-}
-
-bool is_inside_an_actor = false;
-
-TEST_F(ThrowHook, AsksThePredicate) {
-  set_throw_capture_predicate([]() noexcept { return is_inside_an_actor; });
-  EXPECT_EQ(text_of_throw(throw_first), "no trace");
-  is_inside_an_actor = true;
-  EXPECT_TRUE(contains(text_of_throw(throw_first), "throw_first()"));
 }
 
 struct Steering {};

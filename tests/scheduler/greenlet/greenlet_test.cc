@@ -108,6 +108,21 @@ TEST(EmptyHandle, SaysWhatToDoInstead) {
   EXPECT_THROW(none.join(), std::logic_error);
 }
 
+[[gnu::noinline]] void spill_the_tea() {
+  throw Unusual{8};
+  asm volatile("");
+}
+
+TEST(Report, ShowsWhereAGreenletsExceptionWasThrown) {
+  const auto failed = spawn(spill_the_tea);
+  testing::internal::CaptureStderr();
+  EXPECT_THROW(failed.get(), Unusual);
+  const std::string report = captured_reports();
+  EXPECT_NE(report.find("    at greenroom::(anonymous namespace)::spill_the_tea()"),
+            std::string::npos)
+      << report;
+}
+
 // Join and get: success, timeout, kill while parked, wake racing the timeout.
 
 TEST(Get, ReturnsTheValueOrRethrows) {

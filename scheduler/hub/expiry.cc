@@ -19,7 +19,7 @@ Task& timed_task(const Hub& hub) {
 }  // namespace
 
 // Few stores and no call: see TimerWheel.
-ExpiringScope::ExpiringScope(std::chrono::nanoseconds duration, Kind kind) : kind_(kind) {
+ExpiringScope::ExpiringScope(std::chrono::nanoseconds duration) : kind_(Kind::once) {
   fire = &on_fire;
   Hub* const hub = Hub::current_if_any();
   Task* const task = hub ? hub->current_task() : nullptr;
@@ -107,7 +107,9 @@ namespace {
 class BoundedScope : public ExpiringScope {
  public:
   BoundedScope(std::chrono::nanoseconds duration, const void* frame)
-      : ExpiringScope(duration, Kind::bounded), frame_(reinterpret_cast<std::uintptr_t>(frame)) {}
+      : ExpiringScope(duration), frame_(reinterpret_cast<std::uintptr_t>(frame)) {
+    set_bounded();
+  }
   std::uintptr_t frame() const { return frame_; }
 
  private:

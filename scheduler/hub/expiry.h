@@ -15,7 +15,7 @@ class ExpiringScope : public TimerNode {
  public:
   // `bounded` are those of run_bounded alone. All but `deadline` are thrown once.
   enum class Kind : std::uint8_t { once, bounded, deadline };
-  explicit ExpiringScope(std::chrono::nanoseconds duration, Kind kind = Kind::once);
+  explicit ExpiringScope(std::chrono::nanoseconds duration);
   ~ExpiringScope() { disarm(); }
   ExpiringScope(const ExpiringScope&) = delete;
   ExpiringScope& operator=(const ExpiringScope&) = delete;
@@ -35,6 +35,7 @@ class ExpiringScope : public TimerNode {
 
  protected:
   ExpiringScope(Kind kind, Task& task) : task_(&task), kind_(kind) { fire = &on_fire; }
+  void set_bounded() { kind_ = Kind::bounded; }
   Task& task() const { return *task_; }
 
  private:

@@ -1,3 +1,4 @@
+// Timeouts, try_for and deadlines. Over 400 lines: three forms of one thing, nested in one another.
 #include "greenroom/scheduler/greenlet/timeout.h"
 
 #include <gtest/gtest.h>
